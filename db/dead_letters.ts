@@ -1,0 +1,36 @@
+/** Envelopes that could not be delivered, kept with the reason for a person to look at. */
+import { sql } from "kysely";
+import { query, type Statement, statement } from "./unit.ts";
+
+/** Moves an envelope out of its mailbox; refused when it was settled meanwhile. */
+export function buryEnvelope(id: string, reason: string, now: number): Statement[] {
+  return [
+    statement(
+      query.insertInto("dead_letters")
+        .columns([
+          "id",
+          "tree_id",
+          "address",
+          "message_json",
+          "attempts",
+          "reason",
+          "created_at",
+        ])
+        .expression((eb) =>
+          eb.selectFrom("envelopes")
+            .select([
+              "id",
+              "tree_id",
+              "to_address",
+              "message_json",
+              "attempts",
+              sql<string>`${reason}`.as("reason"),
+              sql<number>`${now}`.as("created_at"),
+            ])
+            .where("id", "=", id)
+        ),
+      { expect: "one", refusal: "The envelope was settled meanwhile" },
+    ),
+    statement(query.deleteFrom("envelopes").where("id", "=", id)),
+  ];
+}

@@ -1,0 +1,142 @@
+/**
+ * Runs groups of units on a database: libSQL's native library for a local file, its client for a
+ * remote server. Lives inside the store worker.
+ */
+import type { Row, Statement, Unit, UnitResult, Value } from "./unit.ts";
+import { STORE_BUSY_MS } from "../runtime/core/limits.ts";
+
+/** The port to a libSQL database. A group is one transaction; each unit in it stands or falls alone. */
+export interface Engine {
+  group(units: readonly Unit[]): UnitResult[] | Promise<UnitResult[]>;
+  /** Runs one statement outside of any group: migrations and reads. */
+  run(sql: string, parameters: readonly Value[]): Row[] | Promise<Row[]>;
+  close(): void;
+}
+
+/** What a unit failed of; carried out of the savepoint that it rolls back. */
+class Refused extends Error {}
+
+/** Throws when a statement touched another number of rows than it must. */
+function check(statement: Statement, touched: number): void {
+  const { expect } = statement;
+  if (expect === "one" && touched !== 1 || expect === "some" && touched === 0) {
+    throw new Refused(statement.refusal ?? `Expected ${expect} row, touched ${touched}`);
+  }
+}
+
+function failure(error: unknown): UnitResult {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { ok: false, refused: error instanceof Refused, reason };
+}
+
+/**
+ * Opens a local database file.
+ * @throws what the library throws, when the file cannot be opened or is not a database
+ */
+export async function openLocal(path: string, readonly: boolean): Promise<Engine> {
+  const { default: Database } = await import("libsql");
+  const db = new Database(path);
+  db.exec(`PRAGMA busy_timeout = ${STORE_BUSY_MS}`);
+  db.exec("PRAGMA journal_mode = WAL");
+  // FULL: a commit that was answered survives a power cut.
+  db.exec("PRAGMA synchronous = FULL");
+  db.exec("PRAGMA foreign_keys = ON");
+  if (readonly) db.exec("PRAGMA query_only = ON");
+  const statements = new Map<string, ReturnType<typeof db.prepare>>();
+
+  const prepare = (sql: string) => {
+    let ready = statements.get(sql);
+    if (!ready) statements.set(sql, ready = db.prepare(sql));
+    return ready;
+  };
+
+  const runUnit = (unit: Unit): UnitResult => {
+    db.exec("SAVEPOINT unit");
+    try {
+      const rows = unit.map((statement): Row[] => {
+        const ready = prepare(statement.sql);
+        if (statement.returns) {
+          const found = ready.all(statement.parameters) as Row[];
+          if (statement.expect) check(statement, found.length);
+          return found;
+        }
+        const { changes } = ready.run(statement.parameters);
+        if (statement.expect) check(statement, changes);
+        return [];
+      });
+      db.exec("RELEASE unit");
+      return { ok: true, rows };
+    } catch (error) {
+      db.exec("ROLLBACK TO unit");
+      db.exec("RELEASE unit");
+      return failure(error);
+    }
+  };
+
+  return {
+    group(units) {
+      db.exec("BEGIN IMMEDIATE");
+      try {
+        const results = units.map(runUnit);
+        db.exec("COMMIT");
+        return results;
+      } catch (error) {
+        if (db.inTransaction) db.exec("ROLLBACK");
+        throw error;
+      }
+    },
+    run(sql, parameters) {
+      const ready = db.prepare(sql);
+      if (ready.reader) return ready.all(parameters) as Row[];
+      ready.run(parameters);
+      return [];
+    },
+    close: () => db.close(),
+  };
+}
+
+/**
+ * Connects to a libSQL server (`libsql://`, `http://`, `https://`).
+ * @param url the address; a token stands in it as `?authToken=…`
+ */
+export async function openRemote(url: string): Promise<Engine> {
+  const { createClient } = await import("@libsql/client/http");
+  const client = createClient({ url, intMode: "number" });
+  const plain = (rows: readonly object[]) => rows.map((row) => ({ ...row }) as Row);
+  return {
+    async group(units) {
+      const transaction = await client.transaction("write");
+      try {
+        const results: UnitResult[] = [];
+        for (const unit of units) {
+          await transaction.execute("SAVEPOINT unit");
+          try {
+            const rows: Row[][] = [];
+            for (const statement of unit) {
+              const { sql, parameters } = statement;
+              const found = await transaction.execute({ sql, args: [...parameters] });
+              if (statement.expect) {
+                check(statement, statement.returns ? found.rows.length : found.rowsAffected);
+              }
+              rows.push(statement.returns ? plain(found.rows) : []);
+            }
+            await transaction.execute("RELEASE unit");
+            results.push({ ok: true, rows });
+          } catch (error) {
+            await transaction.execute("ROLLBACK TO unit");
+            await transaction.execute("RELEASE unit");
+            results.push(failure(error));
+          }
+        }
+        await transaction.commit();
+        return results;
+      } finally {
+        transaction.close();
+      }
+    },
+    async run(sql, parameters) {
+      return plain((await client.execute({ sql, args: [...parameters] })).rows);
+    },
+    close: () => client.close(),
+  };
+}

@@ -1,0 +1,100 @@
+/** Mailboxes: enqueue within the bound, take the first that is due, put back, remove. */
+import { sql } from "kysely";
+import { MAILBOX_MAX } from "../runtime/core/limits.ts";
+import type { Address, Message } from "../runtime/core/protocol.ts";
+import { prepared, query, type Statement } from "./unit.ts";
+
+const insert = prepared<{
+  id: string;
+  tree_id: string;
+  to: string;
+  from: string;
+  message_json: string;
+  now: number;
+}>(
+  ({ id, tree_id, to, from, message_json, now }) =>
+    query.insertInto("envelopes")
+      .columns([
+        "id",
+        "tree_id",
+        "to_address",
+        "from_address",
+        "message_json",
+        "created_at",
+      ])
+      .expression(
+        query.selectNoFrom((eb) => [
+          eb.val(id).as("id"),
+          eb.val(tree_id).as("tree_id"),
+          eb.val(to).as("to_address"),
+          eb.val(from).as("from_address"),
+          eb.val(message_json).as("message_json"),
+          eb.val(now).as("created_at"),
+        ])
+          // A skip instead of a count: it reads no further than the bound.
+          .where(({ not, exists }) =>
+            not(exists(
+              query.selectFrom("envelopes").select("seq").where("to_address", "=", to)
+                .limit(1).offset(sql.lit(MAILBOX_MAX - 1)),
+            ))
+          )
+          .where(({ exists }) =>
+            exists(
+              // Trees are isolated: nothing is ever delivered into another one.
+              query.selectFrom("actors").select("address").where("address", "=", to)
+                .where("tree_id", "=", tree_id).where("status", "=", "live"),
+            )
+          ),
+      ),
+  {
+    expect: "one",
+    refusal: `The mailbox is full (${MAILBOX_MAX} envelopes), or its tree has no such live actor`,
+  },
+);
+
+/** Puts a message into a mailbox; refused when it is full or its actor has ended. */
+export function enqueue(
+  envelope: { id: string; tree_id: string; to: Address; from: Address; message: Message },
+  now: number,
+): Statement {
+  const { message, ...rest } = envelope;
+  return insert({ ...rest, message_json: JSON.stringify(message), now });
+}
+
+/**
+ * Takes the first envelope of a mailbox, unless it is waiting for its next attempt: what comes after
+ * it waits too, so that order holds. Returns id, from_address, message_json, attempts, or no row.
+ */
+export const takeFirst = prepared<{ address: string; now: number }>(
+  ({ address, now }) =>
+    query.updateTable("envelopes")
+      .set({ attempts: sql`attempts + 1` })
+      .where("seq", "=", (eb) =>
+        eb.selectFrom("envelopes").select(eb.fn.min("seq").as("seq"))
+          .where("to_address", "=", address))
+      .where("due_at", "<=", now)
+      .returning(["id", "from_address", "message_json", "attempts"]),
+  { returns: true },
+);
+
+/** Lets an envelope be tried again later; an attempt that was not its fault is taken back. */
+export const putBack = prepared<{ id: string; due_at: number; attempts: number }>(
+  ({ id, due_at, attempts }) =>
+    query.updateTable("envelopes").set({ due_at, attempts }).where("id", "=", id),
+);
+
+export const removeEnvelope = prepared<{ id: string }>(({ id }) =>
+  query.deleteFrom("envelopes").where("id", "=", id)
+);
+
+export const emptyMailbox = prepared<{ address: string }>(({ address }) =>
+  query.deleteFrom("envelopes").where("to_address", "=", address)
+);
+
+/** Whether anything is in a mailbox that could be taken now. */
+export const hasDue = prepared<{ address: string; now: number }>(
+  ({ address, now }) =>
+    query.selectFrom("envelopes").select("id").where("to_address", "=", address)
+      .where("due_at", "<=", now).limit(1),
+  { returns: true },
+);

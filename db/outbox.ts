@@ -1,0 +1,53 @@
+/** Effects between their commit and their outcome. */
+import { prepared, query } from "./unit.ts";
+
+export const addEffect = prepared<
+  {
+    key: string;
+    tree_id: string;
+    address: string;
+    holds: "slot" | "wait";
+    effect_json: string;
+    now: number;
+  }
+>((row) =>
+  query.insertInto("outbox").values({
+    key: row.key,
+    tree_id: row.tree_id,
+    address: row.address,
+    holds: row.holds,
+    effect_json: row.effect_json,
+    created_at: row.now,
+  })
+);
+
+/** Effects of an actor that are not performed yet, in the order in which they were asked for. */
+export const openEffects = prepared<{ address: string }>(
+  ({ address }) =>
+    query.selectFrom("outbox").select(["key", "effect_json", "status", "attempts", "holds"])
+      .where("address", "=", address)
+      .where("status", "in", ["pending", "started"])
+      .orderBy("key"),
+  { returns: true },
+);
+
+/** Says that a performer begins: one that must not begin twice asks for this first. */
+export const startEffect = prepared<{ key: string }>(
+  ({ key }) =>
+    query.updateTable("outbox").set({ status: "started" })
+      .where("key", "=", key).where("status", "=", "pending"),
+  { expect: "one", refusal: "The effect was begun before, or is no longer wanted" },
+);
+
+/** Closes an effect together with its outcome; refused when it has an outcome or was dropped. */
+export const finishEffect = prepared<{ key: string; now: number }>(
+  ({ key, now }) =>
+    query.updateTable("outbox").set({ status: "done", done_at: now })
+      .where("key", "=", key).where("status", "in", ["pending", "started"]),
+  { expect: "one", refusal: "The effect has an outcome already, or is no longer wanted" },
+);
+
+export const dropEffects = prepared<{ address: string; now: number }>(({ address, now }) =>
+  query.updateTable("outbox").set({ status: "dropped", done_at: now })
+    .where("address", "=", address).where("status", "in", ["pending", "started"])
+);

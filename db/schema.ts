@@ -1,0 +1,206 @@
+/** The tables as Kysely sees them. Times are ms since 1970, ids ULIDs, `…_json` columns JSON texts. */
+import type { Generated } from "kysely";
+import type { AfterTask, Purpose, Status } from "../runtime/core/protocol.ts";
+
+export interface Schema {
+  trees: TreesTable;
+  tasks: TasksTable;
+  actors: ActorsTable;
+  entries: EntriesTable;
+  envelopes: EnvelopesTable;
+  timers: TimersTable;
+  outbox: OutboxTable;
+  agents: AgentsTable;
+  documents: DocumentsTable;
+  tools: ToolsTable;
+  task_documents: AttachmentsTable;
+  task_tools: AttachmentsTable;
+  reviews: ReviewsTable;
+  dead_letters: DeadLettersTable;
+  idempotency_keys: IdempotencyKeysTable;
+}
+
+/** What a person asked for: one tree of tasks. */
+export interface TreesTable {
+  id: string;
+  root_id: string;
+  instruction: string;
+  status: Status;
+  mode: "automatic" | "manual";
+  priority: number;
+  after_task: AfterTask;
+  budget_json: string;
+  /** Seconds without progress after which a task of this tree counts as stuck. */
+  timeout_seconds: number;
+  result: string | null;
+  summary: string | null;
+  reason: string | null;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  /** Grows with every change of the row, so that a watcher sees what it has not shown yet. */
+  version: Generated<number>;
+}
+
+export interface TasksTable {
+  id: string;
+  tree_id: string;
+  parent_id: string | null;
+  /** The parent's tool call that this task answers. */
+  call_id: string | null;
+  purpose: Purpose;
+  agent: string;
+  agent_version: number;
+  instruction: string;
+  depth: number;
+  status: Status;
+  result: string | null;
+  summary: string | null;
+  reason: string | null;
+  /** What answered its turns: `offline`, or the provider's name of the model. */
+  model: string | null;
+  input_tokens: Generated<number>;
+  output_tokens: Generated<number>;
+  timeout_seconds: number;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  version: Generated<number>;
+}
+
+/** The runtime's side of a task: who holds it, and the state that its journal led to. */
+export interface ActorsTable {
+  address: string;
+  tree_id: string;
+  kind: string;
+  status: Generated<"live" | "stopped">;
+  /** Grows with every claim; whoever settles with an older one changes nothing. */
+  epoch: Generated<number>;
+  owner: string | null;
+  lease_until: Generated<number>;
+  state_json: string | null;
+  /** When it last got anywhere; what the watch for stuck tasks looks at. */
+  progress_at: number;
+  /** Rung of the ladder for stuck tasks: 0 none, 1 nudged, 2 with the supervisor agent. */
+  stuck_rung: Generated<number>;
+  /** When the current rung was reached, and when the first one was. */
+  rung_at: number | null;
+  stuck_at: number | null;
+}
+
+/** The journal: append-only, enforced by triggers. */
+export interface EntriesTable {
+  seq: Generated<number>;
+  /** The envelope's id for a received message: a second settling of it is impossible. */
+  id: string;
+  task_id: string;
+  tree_id: string;
+  /** 1 for what the actor received, 0 for what it noted itself. */
+  received: number;
+  type: string;
+  message_json: string;
+  created_at: number;
+}
+
+export interface EnvelopesTable {
+  seq: Generated<number>;
+  id: string;
+  tree_id: string;
+  to_address: string;
+  from_address: string;
+  message_json: string;
+  attempts: Generated<number>;
+  due_at: Generated<number>;
+  created_at: number;
+}
+
+export interface TimersTable {
+  address: string;
+  name: string;
+  tree_id: string;
+  message_json: string;
+  due_at: number;
+}
+
+/** Effects that are committed and not yet, or already, performed. */
+export interface OutboxTable {
+  /** `envelope/index`: the effect's identity in the world outside. */
+  key: string;
+  tree_id: string;
+  address: string;
+  /** `slot` effects keep the agent running (model, tools), `wait` effects let it passivate. */
+  holds: "slot" | "wait";
+  effect_json: string;
+  status: Generated<"pending" | "started" | "done" | "dropped">;
+  attempts: Generated<number>;
+  created_at: number;
+  done_at: number | null;
+}
+
+/** A definition: versions are added, never changed; `disabled` is on the version. */
+interface VersionedTable {
+  name: string;
+  version: number;
+  description: string;
+  origin: "seed" | "person" | "agent";
+  created_at: number;
+  disabled: Generated<number>;
+}
+
+export interface AgentsTable extends VersionedTable {
+  instruction: string;
+  tools_json: string;
+  documents_json: string;
+  limits_json: string;
+  web_search: number;
+  model: "fast" | "default" | "strong";
+  after_task: number;
+}
+
+export interface DocumentsTable extends VersionedTable {
+  content: string;
+}
+
+export interface ToolsTable extends VersionedTable {
+  input_schema_json: string;
+  effect: "none" | "read" | "write" | "external";
+  /** Null for a tool that is built in. */
+  source: string | null;
+}
+
+export interface AttachmentsTable {
+  task_id: string;
+  name: string;
+  created_at: number;
+}
+
+export interface ReviewsTable {
+  id: string;
+  tree_id: string;
+  task_id: string;
+  call_id: string | null;
+  issue: string;
+  blocking: number;
+  status: Generated<"open" | "approved" | "rejected" | "withdrawn">;
+  comment: string | null;
+  created_at: number;
+  decided_at: number | null;
+}
+
+export interface DeadLettersTable {
+  id: string;
+  tree_id: string;
+  address: string;
+  message_json: string;
+  attempts: number;
+  reason: string;
+  created_at: number;
+}
+
+export interface IdempotencyKeysTable {
+  key: string;
+  /** What the key was used for, so that another request cannot reuse it. */
+  request: string;
+  response_json: string;
+  created_at: number;
+}

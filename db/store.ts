@@ -1,0 +1,229 @@
+/**
+ * The kernel's side of the store: collects the units of work of a turn into one group, posts it to
+ * the store worker, and answers everyone after the one fsync.
+ */
+import type { Kysely } from "kysely";
+import { STORE_GROUP_MAX, STORE_QUEUE_MAX } from "../runtime/core/limits.ts";
+import { kyselyOver } from "./dialect.ts";
+import type { Schema } from "./schema.ts";
+import type { StoreReply, StoreRequest } from "./store_worker.ts";
+import type { Row, Unit, UnitResult, Value } from "./unit.ts";
+
+/** The database could not be opened, or its worker died. The message names the cause. */
+export class StoreError extends Error {
+  override name = "StoreError";
+}
+
+/** The port to everything that is written down. */
+export interface Store {
+  /** Whether this start created the database. */
+  readonly created: boolean;
+  /** Reads, on the second, read-only connection. */
+  readonly read: Kysely<Schema>;
+  /**
+   * Makes a unit of work durable.
+   * @returns the rows, or why it was refused; then nothing of it took effect
+   * @throws {StoreError} when the outcome is unknown, because the store died
+   */
+  commit(unit: Unit): Promise<UnitResult>;
+  /** Resolves when the store is gone: with null after `close`, else with the reason. */
+  readonly gone: Promise<string | null>;
+  close(): Promise<void>;
+  /** Ends the worker in the middle of whatever it does, as a crash would. */
+  crash(): void;
+}
+
+/**
+ * Opens the database behind `url` and migrates it.
+ * @param url `file:PATH` or the address of a libSQL server
+ * @throws {StoreError} naming the database and why it cannot be used
+ */
+export async function openStore(url: string): Promise<Store> {
+  const writer = await Connection.open(url, false);
+  const reader = await Connection.open(url, true);
+  const gone = Promise.race([writer.gone, reader.gone]);
+  return {
+    created: writer.created,
+    read: kyselyOver<Schema>((sql, parameters) => reader.read(sql, parameters), false),
+    commit: (unit) => writer.commit(unit),
+    gone,
+    async close() {
+      await reader.close();
+      await writer.close();
+    },
+    crash: () => writer.crash(),
+  };
+}
+
+interface Waiting<T> {
+  resolve(value: T): void;
+  reject(error: Error): void;
+}
+
+/** One store worker and what is waiting for it. */
+class Connection {
+  created = false;
+  readonly gone: Promise<string | null>;
+  readonly #worker: Worker;
+  readonly #reads = new Map<number, Waiting<Row[]>>();
+  readonly #groups = new Map<number, Waiting<UnitResult>[]>();
+  #queue: { unit: Unit; waiting: Waiting<UnitResult> }[] = [];
+  #scheduled = false;
+  #ids = 0;
+  #end!: (reason: string | null) => void;
+  #ended: string | null | undefined;
+
+  static async open(url: string, readonly: boolean): Promise<Connection> {
+    const connection = new Connection(url);
+    const opened = Promise.withResolvers<void>();
+    connection.#worker.onmessage = ({ data }: MessageEvent<StoreReply>) => {
+      if (data.type === "opened") {
+        connection.created = data.created;
+        opened.resolve();
+      } else if (data.type === "failed") {
+        opened.reject(new StoreError(`Cannot open the database ${display(url)}: ${data.reason}`));
+      } else connection.#onReply(data);
+    };
+    connection.#post({ type: "open", url, readonly });
+    const death = connection.gone.then((reason) => {
+      throw new StoreError(`Cannot open the database ${display(url)}: ${reason}`);
+    });
+    death.catch(() => {});
+    await Promise.race([opened.promise, death]).catch((error) => {
+      connection.crash();
+      throw error;
+    });
+    return connection;
+  }
+
+  private constructor(url: string) {
+    this.#worker = new Worker(import.meta.resolve("./store_worker.ts"), {
+      type: "module",
+      name: "store",
+      deno: { permissions: permissions(url) },
+    } as WorkerOptions);
+    this.gone = new Promise((resolve) => {
+      this.#end = (reason) => {
+        if (this.#ended !== undefined) return;
+        this.#ended = reason;
+        resolve(reason);
+        this.#rejectAll(new StoreError(`The store is gone: ${reason ?? "it was closed"}`));
+      };
+    });
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#end(event.message);
+    };
+  }
+
+  commit(unit: Unit): Promise<UnitResult> {
+    if (this.#ended !== undefined) {
+      return Promise.reject(new StoreError(`The store is gone: ${this.#ended ?? "it was closed"}`));
+    }
+    if (this.#queue.length >= STORE_QUEUE_MAX) {
+      const reason = `${STORE_QUEUE_MAX} units of work are waiting for the store`;
+      return Promise.resolve({ ok: false, refused: false, reason });
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ unit, waiting: { resolve, reject } });
+      if (this.#scheduled) return;
+      this.#scheduled = true;
+      // After the I/O of this turn, when everything that arrived in it has queued its unit.
+      setImmediate(() => this.#postGroup());
+    });
+  }
+
+  read(sql: string, parameters: readonly Value[]): Promise<Row[]> {
+    if (this.#ended !== undefined) {
+      return Promise.reject(new StoreError(`The store is gone: ${this.#ended ?? "it was closed"}`));
+    }
+    return new Promise((resolve, reject) => {
+      const id = ++this.#ids;
+      this.#reads.set(id, { resolve, reject });
+      this.#post({ type: "read", id, sql, parameters });
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#ended !== undefined) return;
+    this.#post({ type: "close" });
+    await this.gone;
+    this.#worker.terminate();
+  }
+
+  crash(): void {
+    this.#worker.terminate();
+    this.#end("its worker was ended");
+  }
+
+  #post(request: StoreRequest): void {
+    this.#worker.postMessage(request);
+  }
+
+  #postGroup(): void {
+    this.#scheduled = false;
+    const group = this.#queue.splice(0, STORE_GROUP_MAX);
+    if (group.length === 0) return;
+    const id = ++this.#ids;
+    this.#groups.set(id, group.map(({ waiting }) => waiting));
+    this.#post({ type: "group", id, units: group.map(({ unit }) => unit) });
+    if (this.#queue.length > 0) {
+      this.#scheduled = true;
+      setImmediate(() => this.#postGroup());
+    }
+  }
+
+  #onReply(reply: StoreReply): void {
+    switch (reply.type) {
+      case "group":
+        this.#take(reply.id).forEach(({ resolve }, index) => resolve(reply.results[index]));
+        return;
+      case "rows":
+        this.#reads.get(reply.id)?.resolve(reply.rows as Row[]);
+        this.#reads.delete(reply.id);
+        return;
+      case "error": {
+        const error = new StoreError(`The database failed: ${reply.reason}`);
+        for (const { resolve } of this.#take(reply.id)) {
+          resolve({ ok: false, refused: false, reason: reply.reason });
+        }
+        this.#reads.get(reply.id)?.reject(error);
+        this.#reads.delete(reply.id);
+        return;
+      }
+      case "closed":
+        this.#end(null);
+    }
+  }
+
+  #take(id: number): Waiting<UnitResult>[] {
+    const group = this.#groups.get(id) ?? [];
+    this.#groups.delete(id);
+    return group;
+  }
+
+  #rejectAll(error: StoreError): void {
+    for (const { reject } of this.#reads.values()) reject(error);
+    for (const group of this.#groups.values()) for (const { reject } of group) reject(error);
+    for (const { waiting } of this.#queue) waiting.reject(error);
+    this.#reads.clear();
+    this.#groups.clear();
+    this.#queue = [];
+  }
+}
+
+/** Exactly what the store needs: the native library, its files, or the server's host. */
+function permissions(url: string): Deno.PermissionOptionsObject {
+  // What the library and its loader look up when they start, found by running. The native code does
+  // its own file access: ffi is the grant that matters.
+  const env = ["LIBSQL_JS_DEV"];
+  if (url.startsWith("file:")) {
+    return { ffi: true, sys: ["cpus", "hostname", "networkInterfaces"], env };
+  }
+  return { net: [new URL(url.replace(/^libsql:/, "https:")).host], env };
+}
+
+/** A remote address may carry a token; nobody may see it. */
+function display(url: string): string {
+  return url.replace(/authToken=[^&]*/, "authToken=…");
+}

@@ -1,0 +1,97 @@
+/**
+ * The Web Worker that owns a connection: opens, migrates, then answers groups of units and reads.
+ * No fsync and no slow query ever runs on the kernel's own thread.
+ */
+import { Migrator } from "kysely/migration";
+import { kyselyOver } from "./dialect.ts";
+import { type Engine, openLocal, openRemote } from "./engine.ts";
+import { migrations } from "./migrations/mod.ts";
+import type { Row, Unit, UnitResult, Value } from "./unit.ts";
+
+export type StoreRequest =
+  | { type: "open"; url: string; readonly: boolean }
+  | { type: "group"; id: number; units: readonly Unit[] }
+  | { type: "read"; id: number; sql: string; parameters: readonly Value[] }
+  | { type: "close" };
+
+export type StoreReply =
+  | { type: "opened"; created: boolean }
+  | { type: "failed"; reason: string }
+  | { type: "group"; id: number; results: readonly UnitResult[] }
+  | { type: "rows"; id: number; rows: readonly Row[] }
+  | { type: "error"; id: number; reason: string }
+  | { type: "closed" };
+
+declare const self: DedicatedWorkerGlobalScope;
+interface DedicatedWorkerGlobalScope {
+  onmessage: (event: MessageEvent<StoreRequest>) => void;
+  postMessage(reply: StoreReply): void;
+  close(): void;
+}
+
+let engine: Engine;
+/** Requests are answered one after the other, also when the engine is asynchronous. */
+let before: Promise<void> = Promise.resolve();
+
+self.onmessage = ({ data }) => {
+  before = before.then(() => answer(data));
+};
+
+async function answer(request: StoreRequest): Promise<void> {
+  switch (request.type) {
+    case "open":
+      try {
+        self.postMessage({ type: "opened", created: await open(request) });
+      } catch (error) {
+        self.postMessage({ type: "failed", reason: reasonOf(error) });
+      }
+      return;
+    case "group":
+      try {
+        const results = await engine.group(request.units);
+        self.postMessage({ type: "group", id: request.id, results });
+      } catch (error) {
+        self.postMessage({ type: "error", id: request.id, reason: reasonOf(error) });
+      }
+      return;
+    case "read":
+      try {
+        const rows = await engine.run(request.sql, request.parameters);
+        self.postMessage({ type: "rows", id: request.id, rows });
+      } catch (error) {
+        self.postMessage({ type: "error", id: request.id, reason: reasonOf(error) });
+      }
+      return;
+    case "close":
+      engine?.close();
+      self.postMessage({ type: "closed" });
+      self.close();
+  }
+}
+
+/** Opens the database and, on the writing side, migrates it. True when it was new. */
+async function open({ url, readonly }: { url: string; readonly: boolean }): Promise<boolean> {
+  engine = url.startsWith("file:")
+    ? await openLocal(url.slice("file:".length), readonly)
+    : await openRemote(url);
+  if (readonly) return false;
+  // One look at the first page tells a database from a file of another kind.
+  const tables = await engine.run("SELECT name FROM sqlite_schema WHERE type = 'table'", []);
+  const known = tables.map(({ name }) => name);
+  if (known.includes("entries") !== known.includes("kysely_migration") && known.length > 0) {
+    throw new Error("it is a database of another program");
+  }
+  const created = known.length === 0;
+  const db = kyselyOver((sql, parameters) => engine.run(sql, parameters), true);
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve(migrations) },
+  });
+  const { error } = await migrator.migrateToLatest();
+  if (error) throw error;
+  return created;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

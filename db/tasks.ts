@@ -1,0 +1,183 @@
+/** Tasks: one agent's piece of a tree, from queued to ended. */
+import { sql } from "kysely";
+import type { Ending, Purpose } from "../runtime/core/protocol.ts";
+import { stopActor } from "./actors.ts";
+import { emptyMailbox } from "./envelopes.ts";
+import { noteEntry } from "./entries.ts";
+import { dropEffects } from "./outbox.ts";
+import { removeTimers } from "./timers.ts";
+import { endTree } from "./trees.ts";
+import { prepared, query, type Statement, statement } from "./unit.ts";
+
+export interface NewTask {
+  readonly id: string;
+  readonly tree_id: string;
+  readonly parent_id: string | null;
+  readonly call_id: string | null;
+  readonly purpose: Purpose;
+  readonly agent: string;
+  readonly agent_version: number;
+  readonly instruction: string;
+  readonly depth: number;
+  readonly timeout_seconds: number;
+}
+
+/** Adds a task with its actor; nothing runs until its first envelope. */
+export function addTask(task: NewTask, kind: string, now: number): Statement[] {
+  return [
+    statement(
+      query.insertInto("tasks").values({ ...task, status: "queued", created_at: now }),
+    ),
+    statement(
+      query.insertInto("actors").values({
+        address: task.id,
+        tree_id: task.tree_id,
+        kind,
+        progress_at: now,
+      }),
+    ),
+  ];
+}
+
+/** Refuses the unit when the tree has as many tasks as its budget allows. */
+export function treeHasRoom(tree_id: string, tasks_max: number): Statement {
+  return statement(
+    query.selectFrom("trees").select("id").where("id", "=", tree_id)
+      .where("ended_at", "is", null)
+      .where((eb) =>
+        eb(
+          eb.selectFrom("tasks").select(eb.fn.countAll<number>().as("n"))
+            .where("tree_id", "=", tree_id),
+          "<",
+          tasks_max,
+        )
+      ),
+    {
+      returns: true,
+      expect: "one",
+      refusal: `The tree has ended or has ${tasks_max} tasks, its limit`,
+    },
+  );
+}
+
+/** A claimed task runs; one without a row (an actor of another kind) is left alone. */
+export const taskRuns = prepared<{ id: string; now: number }>(({ id, now }) =>
+  query.updateTable("tasks")
+    .set({
+      status: "running",
+      started_at: sql`coalesce(started_at, ${now})`,
+      version: sql`version + 1`,
+    })
+    .where("id", "=", id)
+    .where("status", "in", ["queued", "waiting"])
+);
+
+/** A passivated task waits: for children, a person or a timer. */
+export const taskWaits = prepared<{ id: string }>(({ id }) =>
+  query.updateTable("tasks").set({ status: "waiting", version: sql`version + 1` })
+    .where("id", "=", id)
+    .where("status", "=", "running")
+);
+
+/** Adds what one model call used. */
+export const addUsage = prepared<
+  { id: string; model: string; input_tokens: number; output_tokens: number }
+>(({ id, model, input_tokens, output_tokens }) =>
+  query.updateTable("tasks")
+    .set({
+      model,
+      input_tokens: sql`input_tokens + ${input_tokens}`,
+      output_tokens: sql`output_tokens + ${output_tokens}`,
+      version: sql`version + 1`,
+    })
+    .where("id", "=", id)
+);
+
+/**
+ * Ends a task, in one transaction with everything that follows: its actor stops, what was under way
+ * for it is dropped, the parent's envelope is enqueued, and with the root the tree ends. The last
+ * statement returns `to_address` of a parent that was told.
+ *
+ * @param ids for the journal's entry and for the parent's envelope
+ */
+export function endTask(
+  task: { id: string; tree_id: string },
+  ending: Ending,
+  ids: { entry: string; envelope: string },
+  now: number,
+): Statement[] {
+  const { status, result, summary = null, reason = null } = ending;
+  return [
+    statement(
+      query.updateTable("tasks")
+        .set({ status, result, summary, reason, ended_at: now, version: sql`version + 1` })
+        .where("id", "=", task.id)
+        .where("ended_at", "is", null),
+      { expect: "one", refusal: "The task has ended already" },
+    ),
+    stopActor({ address: task.id }),
+    emptyMailbox({ address: task.id }),
+    removeTimers({ address: task.id }),
+    dropEffects({ address: task.id, now }),
+    withdrawReviews(task.id, now),
+    noteEntry({
+      id: ids.entry,
+      task_id: task.id,
+      tree_id: task.tree_id,
+      type: "task.ended",
+      message_json: JSON.stringify({ type: "task.ended", ...ending }),
+      now,
+    }),
+    endTree(task.id, ending, now),
+    tellParent(task.id, ids.envelope, ending, now),
+  ];
+}
+
+/** A question of a task that has ended needs no answer any more. */
+function withdrawReviews(task_id: string, now: number): Statement {
+  return statement(
+    query.updateTable("reviews").set({ status: "withdrawn", decided_at: now })
+      .where("task_id", "=", task_id).where("status", "=", "open").where("blocking", "=", 1),
+  );
+}
+
+/**
+ * What a call that started a child gets as its result: the summary, if there is one. Only the root
+ * gets the result itself, because it passes it on as the tree's.
+ */
+function tellParent(id: string, envelope_id: string, ending: Ending, now: number): Statement {
+  const { status, result, summary, reason } = ending;
+  const why = reason !== undefined ? { reason } : {};
+  const whole = JSON.stringify({ status, task_id: id, result, ...why });
+  const short = summary === undefined
+    ? whole
+    : JSON.stringify({ status, task_id: id, summary, ...why });
+  const message = sql<string>`CASE WHEN t.call_id IS NULL
+    THEN json_object('type', 'child.ended', 'task_id', t.id, 'purpose', t.purpose,
+      'status', ${status}, 'result', ${result}, 'reason', ${reason ?? null})
+    ELSE json_object('type', 'tool.replied', 'call_id', t.call_id, 'content',
+      CASE WHEN p.purpose = 'root' THEN ${whole} ELSE ${short} END) END`;
+  return statement(
+    query.insertInto("envelopes")
+      .columns(["id", "tree_id", "to_address", "from_address", "message_json", "created_at"])
+      .expression((eb) =>
+        eb.selectFrom("tasks as t")
+          .innerJoin("tasks as p", "p.id", "t.parent_id")
+          .innerJoin("actors as a", "a.address", "p.id")
+          .select([
+            eb.val(envelope_id).as("id"),
+            "t.tree_id",
+            "a.address",
+            "t.id as from_address",
+            message.as("message_json"),
+            eb.val(now).as("created_at"),
+          ])
+          .where("t.id", "=", id)
+          .where("a.status", "=", "live")
+          // A stuck task is acted on by its supervisor's tool; the end of that is no news for it.
+          .where("t.purpose", "<>", "supervision")
+      )
+      .returning("to_address"),
+    { returns: true },
+  );
+}

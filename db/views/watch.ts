@@ -1,0 +1,91 @@
+/** What the watch looks for: due timers, actors with something to do that nobody holds, stuck tasks. */
+import { type Kysely, sql } from "kysely";
+import type { Purpose } from "../../runtime/core/protocol.ts";
+import type { Schema } from "../schema.ts";
+
+/** Rows of one look: the next one follows within the same second. */
+const LOOK_ROWS_MAX = 500;
+
+export function dueTimers(db: Kysely<Schema>, now: number) {
+  return db.selectFrom("timers").innerJoin("trees", "trees.id", "timers.tree_id")
+    .select(["address", "name", "tree_id", "message_json", "trees.priority"])
+    .where("due_at", "<=", now).orderBy("due_at").limit(LOOK_ROWS_MAX).execute();
+}
+
+/** Live actors that nobody holds (any more) with a due envelope or an open effect of their own. */
+export function runnableActors(db: Kysely<Schema>, now: number): Promise<
+  { address: string; tree_id: string; priority: number; purpose: Purpose | null }[]
+> {
+  return db.selectFrom("actors as actor")
+    .innerJoin("trees as tree", "tree.id", "actor.tree_id")
+    .leftJoin("tasks as task", "task.id", "actor.address")
+    .select(["actor.address", "actor.tree_id", "tree.priority", "task.purpose"])
+    .where("actor.status", "=", "live")
+    .where((eb) => eb.or([eb("actor.owner", "is", null), eb("actor.lease_until", "<", now)]))
+    .where((eb) =>
+      eb(
+        "actor.address",
+        "in",
+        eb.selectFrom("envelopes").select("to_address as address").where("due_at", "<=", now)
+          .union(
+            eb.selectFrom("outbox").select("address")
+              .where("status", "in", ["pending", "started"]),
+          ),
+      )
+    )
+    .orderBy("actor.address").limit(LOOK_ROWS_MAX).execute();
+}
+
+export interface StuckTask {
+  readonly id: string;
+  readonly tree_id: string;
+  readonly agent: string;
+  readonly instruction: string;
+  readonly purpose: Purpose;
+  readonly priority: number;
+  readonly progress_at: number;
+  readonly stuck_rung: number;
+  readonly rung_at: number | null;
+  readonly stuck_at: number | null;
+}
+
+/**
+ * Running tasks without progress for longer than their timeout, and those that stand on a rung. A
+ * task that waits for children, a person or a timer is not stuck: it is not running.
+ */
+export function stuckTasks(db: Kysely<Schema>, now: number): Promise<StuckTask[]> {
+  return db.selectFrom("tasks as task")
+    .innerJoin("actors as actor", "actor.address", "task.id")
+    .innerJoin("trees as tree", "tree.id", "task.tree_id")
+    .select([
+      "task.id",
+      "task.tree_id",
+      "task.agent",
+      "task.instruction",
+      "task.purpose",
+      "tree.priority",
+      "actor.progress_at",
+      "actor.stuck_rung",
+      "actor.rung_at",
+      "actor.stuck_at",
+    ])
+    .where("task.ended_at", "is", null)
+    .where((eb) =>
+      eb.or([
+        eb("actor.stuck_rung", ">", 0),
+        eb.and([
+          eb("task.status", "=", "running"),
+          eb(sql<number>`actor.progress_at + task.timeout_seconds * 1000`, "<=", now),
+        ]),
+      ])
+    )
+    .limit(LOOK_ROWS_MAX).execute();
+}
+
+/** The shortest timeout of a task that has not ended, in seconds; null without such a task. */
+export async function shortestTimeout(db: Kysely<Schema>): Promise<number | null> {
+  const row = await db.selectFrom("tasks").innerJoin("actors", "actors.address", "tasks.id")
+    .select(({ fn }) => fn.min("timeout_seconds").as("seconds"))
+    .where("actors.status", "=", "live").executeTakeFirst();
+  return row?.seconds ?? null;
+}

@@ -1,0 +1,13 @@
+/** The environment that Troupe starts with: the process's own, then what a `.env` file adds. */
+import { parseEnv } from "node:util";
+import { VARIABLES } from "../runtime/core/variables.ts";
+
+/** Reads the variables that Troupe knows. What the process has goes before the file. */
+export async function load(): Promise<Record<string, string>> {
+  const file = await Deno.readTextFile(new URL("../.env", import.meta.url)).catch(() => "");
+  const all: Record<string, string | undefined> = { ...parseEnv(file) };
+  for (const name of VARIABLES) all[name] = Deno.env.get(name) ?? all[name];
+  return Object.fromEntries(
+    VARIABLES.flatMap((name) => all[name] === undefined ? [] : [[name, all[name]!]]),
+  );
+}

@@ -1,0 +1,110 @@
+/** Starts the kernel as a process with exactly the permissions that it needs. */
+import { CELLS_MAX } from "../runtime/core/limits.ts";
+import { VARIABLES } from "../runtime/core/variables.ts";
+
+export interface KernelProcess {
+  readonly status: Promise<Deno.CommandStatus>;
+  /** Resolves with the address of the kernel's API once it serves. */
+  readonly ready: Promise<string>;
+  /** Asks it to stop; it finishes the steps in progress. */
+  stop(): void;
+}
+
+/** Sockets have paths of 108 bytes at the most on Linux, 104 on macOS. */
+const SOCKET_FOLDER_MAX = 90;
+
+/**
+ * Starts `main.ts`.
+ * @param args its command and what belongs to it
+ * @param environment the variables that it may see
+ * @param quiet whether its greeting is kept from the terminal
+ */
+export function startKernel(
+  args: readonly string[],
+  environment: Record<string, string>,
+  quiet = false,
+): KernelProcess {
+  const data = absolute(environment.DATA_DIR || "data");
+  const sockets = socketFolder(data);
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-check",
+      `--config=${code}deno.json`,
+      ...grants(data, sockets, environment),
+      `${code}main.ts`,
+      ...args,
+    ],
+    env: {
+      ...environment,
+      DATA_DIR: data,
+      TROUPE_SOCKETS: sockets,
+    },
+    // Its end is how the kernel learns that the launcher is gone.
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const ready = Promise.withResolvers<string>();
+  ready.promise.catch(() => {});
+  follow(process.stdout, (line) => {
+    const url = /^Troupe is ready on (\S+)/.exec(line)?.[1];
+    if (url) ready.resolve(url);
+    if (!quiet) console.log(line);
+  }).then(() => ready.reject(new Error("The kernel ended before it was ready")));
+  return {
+    status: process.status,
+    ready: ready.promise,
+    stop: () => process.stdin.close().catch(() => {}),
+  };
+}
+
+const code = decodeURIComponent(new URL("../", import.meta.url).pathname);
+
+function absolute(path: string): string {
+  return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
+}
+
+/** In the data folder where its path is short enough, else in the system's temporary folder. */
+function socketFolder(data: string): string {
+  const inside = `${data}/sockets`;
+  if (inside.length <= SOCKET_FOLDER_MAX) return inside;
+  return Deno.makeTempDirSync({ prefix: "troupe-" });
+}
+
+/** Each grant with its reason; nothing else is given. */
+function grants(data: string, sockets: string, environment: Record<string, string>): string[] {
+  const { HOST = "127.0.0.1", PORT = "8000", DATABASE_URL = "" } = environment;
+  const host = HOST.includes(":") && !HOST.startsWith("[") ? `[${HOST}]` : HOST;
+  const net = [PORT === "0" ? host : `${host}:${PORT}`];
+  if (/^(libsql|https?):/.test(DATABASE_URL)) net.push(new URL(DATABASE_URL).host);
+  for (let place = 0; place < CELLS_MAX; place++) net.push(`unix:${sockets}/${place}.sock`);
+  return [
+    // Its own code and seeds, its data.
+    `--allow-read=${code},${data},${sockets}`,
+    `--allow-write=${data},${sockets}`,
+    // The page and the API, a remote database, the cells' sockets.
+    `--allow-net=${net.join(",")}`,
+    // Its variables, and those that the database's library asks for.
+    `--allow-env=${[...VARIABLES, "TROUPE_SOCKETS", "LIBSQL_JS_DEV"].join(",")}`,
+    // The database's native library, and what its loader looks at.
+    "--allow-ffi",
+    "--allow-sys=cpus,hostname,networkInterfaces",
+    // The cells, and the look at their CPU time.
+    `--allow-run=${Deno.execPath()},cat`,
+  ];
+}
+
+async function follow(
+  stream: ReadableStream<Uint8Array>,
+  onLine: (line: string) => void,
+): Promise<void> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) onLine(line);
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * The program: puts the kernel together and serves it. Started by `deploy/launcher.ts`, which grants
+ * its permissions; says on standard output when it is ready, and stops when its input ends.
+ */
+import { root } from "./actors/root.ts";
+import { seeding } from "./db/seeding.ts";
+import { openStore, type Store, StoreError } from "./db/store.ts";
+import { createApp } from "./routes/app.ts";
+import { type Config, ConfigError, readConfig } from "./runtime/config.ts";
+import { EXIT } from "./runtime/core/exit.ts";
+import { DataFolder } from "./runtime/data_folder.ts";
+import { Kernel } from "./runtime/kernel.ts";
+import { readPlaybooks, readSeeds } from "./seeds/mod.ts";
+
+const log = (line: string) => console.error(line);
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    // A mistake of whoever started it, in words; anything else is a bug and shows where it is.
+    const known = error instanceof ConfigError || error instanceof StoreError;
+    console.error(known ? error.message : error);
+    Deno.exit(known ? EXIT.config : EXIT.restart);
+  }
+}
+
+async function main([command, ...flags]: string[]): Promise<number> {
+  const config = readConfig(Deno.env.toObject());
+  const sockets = Deno.env.get("TROUPE_SOCKETS") ?? `${config.data_dir}/sockets`;
+  const folder = await DataFolder.take(config.data_dir, sockets);
+  if (!(folder instanceof DataFolder)) {
+    const where = folder.url ? ` on ${folder.url}` : "";
+    throw new ConfigError(
+      `Cannot start: Troupe is running already${where} (process ${folder.pid}) ` +
+        `with the data folder ${config.data_dir}`,
+    );
+  }
+  switch (command) {
+    case "serve":
+      return await serve(config, folder);
+    case "seed":
+      return await seed(config, flags.includes("--force"));
+    default:
+      throw new ConfigError(`Cannot start: main.ts knows no command ${command}`);
+  }
+}
+
+/** Runs the kernel and its page until the launcher closes our input. */
+async function serve(config: Config, folder: DataFolder): Promise<number> {
+  const kernel = await Kernel.start({
+    database_url: config.database_url,
+    node_id: folder.node_id,
+    workspaces: folder.workspaces,
+    sockets: folder.sockets,
+    code: decodeURIComponent(new URL(".", import.meta.url).pathname),
+    slots: config.max_concurrent_agents,
+    timeout_seconds: config.default_timeout_seconds,
+    check_interval_seconds: config.supervisor_check_interval_seconds,
+    root,
+    kinds: { agent: import.meta.resolve("./actors/agent.ts") },
+    spare: { agent: Math.min(config.max_concurrent_agents, SPARE_MAX) },
+    playbooks: await readPlaybooks(),
+    log,
+    onOpen: async (store) => {
+      if (store.created) await seedInto(store, false);
+    },
+  });
+  const server = listen(config, createApp(kernel, config));
+  const { hostname, port } = server.addr as Deno.NetAddr;
+  const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  await folder.sign({ pid: Deno.pid, url });
+  console.log(`Troupe is ready on ${url}`);
+  console.log("No model is connected: the offline model plays the demo tasks.");
+
+  const why = await Promise.race([kernel.gone, launcherGone()]);
+  await Promise.race([server.shutdown(), delay(SHUTDOWN_MS)]);
+  await kernel.stop();
+  if (why !== null) log(`The kernel ends: ${why}`);
+  return why === null ? EXIT.ok : EXIT.restart;
+}
+
+/** Warm workers at the most: each takes about 10 MB. */
+const SPARE_MAX = 4;
+/** Open streams never end by themselves: so long is waited for requests, then they are cut. */
+const SHUTDOWN_MS = 200;
+
+function listen(config: Config, app: ReturnType<typeof createApp>): Deno.HttpServer {
+  try {
+    return Deno.serve({
+      hostname: config.host.replace(/^\[|\]$/g, ""),
+      port: config.port,
+      onListen: () => {},
+      automaticCompression: true,
+    }, app.fetch);
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new ConfigError(
+        `Cannot start: port ${config.port} on ${config.host} is in use by another program. ` +
+          "PORT names another",
+      );
+    }
+    throw new ConfigError(
+      `Cannot start: cannot listen on ${config.host}:${config.port} (${(error as Error).message})`,
+    );
+  }
+}
+
+/** The launcher holds our input open as long as it lives. */
+async function launcherGone(): Promise<null> {
+  for await (const _ of Deno.stdin.readable);
+  return null;
+}
+
+async function seed(config: Config, force: boolean): Promise<number> {
+  const store = await openStore(config.database_url);
+  await seedInto(store, force);
+  await store.close();
+  return EXIT.ok;
+}
+
+async function seedInto(store: Store, force: boolean): Promise<void> {
+  const { unit, written, kept } = await seeding(
+    store.read,
+    await readSeeds(),
+    force,
+    Date.now(),
+  );
+  const result = await store.commit(unit);
+  if (!result.ok) throw new StoreError(`Cannot write the seeds: ${result.reason}`);
+  log(`Seeded ${written.length} definitions`);
+  for (const one of kept) log(`Kept ${one}: it was edited; --force writes the seed over it`);
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,398 @@
+/**
+ * The kernel's side of the cells: starts the subprocesses, deals actors out to them, checks every
+ * frame that comes back, and climbs the kill ladder when a worker no longer answers: terminate, look
+ * at the cell's CPU time, kill the process group.
+ */
+import {
+  CELL_LOG_BYTES_MAX,
+  CELL_START_MS,
+  CELLS_MAX,
+  HEARTBEAT_MS,
+  SPIN_CPU_SHARE,
+  TERMINATE_GRACE_MS,
+  WORKERS_PER_CELL_MAX,
+} from "./core/limits.ts";
+import type { Message } from "./core/protocol.ts";
+import { fromCell } from "./frames.ts";
+import type { Cells, Clock, Log, Step } from "./ports.ts";
+import type { Child } from "./supervisor.ts";
+import { FrameWriter, readFrames, type ToCell } from "./wire.ts";
+
+interface Seat {
+  readonly cell: Cell;
+  /** The envelope that it has been handed and has not answered. */
+  envelope: string | null;
+  /** When it was last heard of, ms. */
+  heard_at: number;
+}
+
+export interface CellsConfig {
+  /** An existing folder, of ours alone, for sockets and the cells' code cache. */
+  readonly folder: string;
+  /** The folder with the program's own code, which a cell may read. */
+  readonly code: string;
+  /** Module of each kind of actor, as a URL. */
+  readonly kinds: Readonly<Record<string, string>>;
+  /** How many warm workers of each kind a cell keeps. */
+  readonly spare: Readonly<Record<string, number>>;
+}
+
+export class CellPool implements Cells {
+  onStep: Cells["onStep"] = () => {};
+  onFailure: Cells["onFailure"] = () => {};
+  /** Asks for one cell more; set by the kernel, which goes through the supervisor. */
+  onFull: (id: string) => void = () => {};
+  readonly #cells = new Map<string, Cell>();
+  /** Places of cells that have not connected yet. */
+  readonly #opening = new Set<number>();
+  readonly #seats = new Map<number, Seat>();
+  /** Actors that wait for a cell with room, with what they were handed meanwhile. */
+  readonly #homeless = new Map<number, { kind: string; state: string | null; frames: ToCell[] }>();
+  #workers = 0;
+  #names = 1;
+  #asked = false;
+
+  constructor(readonly config: CellsConfig, readonly clock: Clock, readonly log: Log) {}
+
+  /** Starts one cell; the starter of the supervision tree's `cell` children. */
+  async open(id: string): Promise<Child> {
+    const taken = new Set([...this.#cells.values()].map(({ place }) => place));
+    const place = Array.from({ length: CELLS_MAX }, (_, place) => place)
+      .find((place) => !taken.has(place) && !this.#opening.has(place));
+    if (place === undefined) throw new Error(`There are ${CELLS_MAX} cells, the limit`);
+    this.#opening.add(place);
+    const cell = new Cell(id, place, this.config, this.clock, this.log);
+    cell.onFrame = (frame) => this.#onFrame(cell, frame);
+    try {
+      await cell.open();
+    } finally {
+      this.#opening.delete(place);
+    }
+    this.#cells.set(id, cell);
+    this.#asked = false;
+    const stopWatching = this.#watch(cell);
+    cell.gone.then((reason) => {
+      stopWatching();
+      this.#cells.delete(id);
+      for (const [worker, seat] of this.#seats) {
+        if (seat.cell !== cell) continue;
+        this.#seats.delete(worker);
+        this.onFailure(worker, `its cell ended (${reason ?? "stopped"})`, true);
+      }
+    });
+    this.#seatTheHomeless();
+    return cell;
+  }
+
+  get size(): { cells: number; workers: number } {
+    return { cells: this.#cells.size, workers: this.#seats.size };
+  }
+
+  start(kind: string, state: string | null): number {
+    const worker = ++this.#workers;
+    const cell = this.#withRoom();
+    if (cell) this.#seat(cell, worker, kind, state);
+    else {
+      this.#homeless.set(worker, { kind, state, frames: [] });
+      if (!this.#asked) {
+        this.#asked = true;
+        this.onFull(`cell-${++this.#names}`);
+      }
+    }
+    return worker;
+  }
+
+  deliver(worker: number, envelope: string, message: Message): void {
+    const frame: ToCell = { t: "deliver", worker, envelope, message };
+    const seat = this.#seats.get(worker);
+    if (!seat) {
+      this.#homeless.get(worker)?.frames.push(frame);
+      return;
+    }
+    seat.envelope = envelope;
+    seat.heard_at = this.clock.now();
+    seat.cell.send(frame);
+  }
+
+  stop(worker: number): void {
+    this.#homeless.delete(worker);
+    const seat = this.#seats.get(worker);
+    if (!seat) return;
+    this.#leave(worker, seat);
+    seat.cell.send({ t: "stop", worker });
+  }
+
+  #withRoom(): Cell | undefined {
+    for (const cell of this.#cells.values()) {
+      if (cell.workers < WORKERS_PER_CELL_MAX && !cell.doomed) return cell;
+    }
+  }
+
+  #seat(cell: Cell, worker: number, kind: string, state: string | null): void {
+    cell.workers++;
+    this.#seats.set(worker, { cell, envelope: null, heard_at: this.clock.now() });
+    cell.send({ t: "start", worker, kind, state });
+  }
+
+  #seatTheHomeless(): void {
+    for (const [worker, { kind, state, frames }] of this.#homeless) {
+      const cell = this.#withRoom();
+      if (!cell) return;
+      this.#homeless.delete(worker);
+      this.#seat(cell, worker, kind, state);
+      for (const frame of frames) {
+        if (frame.t === "deliver") this.deliver(worker, frame.envelope, frame.message);
+      }
+    }
+  }
+
+  #leave(worker: number, seat: Seat): void {
+    this.#seats.delete(worker);
+    seat.cell.workers--;
+    this.#seatTheHomeless();
+  }
+
+  /** Everything from a cell is hostile: a frame that does not fit ends the cell. */
+  #onFrame(cell: Cell, frame: unknown): void {
+    const parsed = fromCell.safeParse(frame);
+    if (!parsed.success) {
+      cell.kill(`it sent a frame that breaks its schema: ${parsed.error.issues[0].message}`);
+      return;
+    }
+    switch (parsed.data.t) {
+      case "next":
+        this.#onNext(cell, parsed.data);
+        return;
+      case "failed": {
+        const { worker, reason } = parsed.data;
+        const seat = this.#seats.get(worker);
+        if (!seat || seat.cell !== cell) return;
+        this.#leave(worker, seat);
+        this.onFailure(worker, reason, false);
+        return;
+      }
+      case "beat":
+        cell.heard_at = this.clock.now();
+        for (const worker of parsed.data.workers) {
+          const seat = this.#seats.get(worker);
+          if (seat?.cell === cell) seat.heard_at = cell.heard_at;
+        }
+    }
+  }
+
+  #onNext(cell: Cell, step: Step): void {
+    const seat = this.#seats.get(step.worker);
+    // Stopped meanwhile, or somebody else's worker: nobody waits for it.
+    if (!seat || seat.cell !== cell) return;
+    if (seat.envelope !== step.envelope) {
+      cell.kill("it answered an envelope that it does not hold");
+      return;
+    }
+    seat.envelope = null;
+    seat.heard_at = this.clock.now();
+    this.onStep(step.worker, step);
+  }
+
+  /** Looks at the heartbeats of a cell and its workers until it is called off. */
+  #watch(cell: Cell): () => void {
+    let callOff = () => {};
+    const look = () => {
+      const silent = this.clock.now() - HEARTBEAT_MS;
+      if (cell.heard_at < silent - HEARTBEAT_MS) {
+        cell.kill(`no heartbeat for ${2 * HEARTBEAT_MS} ms`);
+        return;
+      }
+      for (const [worker, seat] of this.#seats) {
+        if (seat.cell === cell && seat.heard_at < silent) this.#climb(worker, seat);
+      }
+      callOff = this.clock.after(HEARTBEAT_MS / 8, look);
+    };
+    look();
+    return () => callOff();
+  }
+
+  /** The kill ladder for one worker that no longer answers. */
+  async #climb(worker: number, seat: Seat): Promise<void> {
+    this.stop(worker);
+    this.onFailure(worker, `it gave no heartbeat for ${HEARTBEAT_MS} ms`, false);
+    const before = await seat.cell.cpuMs();
+    await new Promise<void>((resolve) => this.clock.after(TERMINATE_GRACE_MS, resolve));
+    const after = await seat.cell.cpuMs();
+    // Without a way to look at the CPU time, only the end of the process is sure.
+    const spins = before === null || after === null ||
+      after - before > TERMINATE_GRACE_MS * SPIN_CPU_SHARE;
+    if (spins) seat.cell.kill("a worker in it spins and cannot be terminated");
+  }
+}
+
+/** One subprocess. */
+class Cell implements Child {
+  readonly gone: Promise<string | null>;
+  onFrame: (frame: unknown) => void = () => {};
+  workers = 0;
+  heard_at = 0;
+  /** True once it is being ended: no new actor may move in. */
+  doomed = false;
+  #process!: Deno.ChildProcess;
+  #out!: FrameWriter;
+  #end!: (reason: string | null) => void;
+  #reason: string | null = null;
+
+  constructor(
+    readonly id: string,
+    /** Which of the `CELLS_MAX` sockets is its own. */
+    readonly place: number,
+    readonly config: CellsConfig,
+    readonly clock: Clock,
+    readonly log: Log,
+  ) {
+    this.gone = new Promise((resolve) => this.#end = resolve);
+  }
+
+  /** Starts the process and waits until it has connected to its own socket. */
+  async open(): Promise<void> {
+    const path = socketPath(this.config.folder, this.place);
+    await Deno.remove(path).catch(() => {});
+    const listener = Deno.listen({ transport: "unix", path });
+    try {
+      this.#process = spawn(path, this.config);
+      this.#process.status.then(({ code, signal }) => {
+        this.doomed = true;
+        this.#end(this.#reason ?? (signal ? `signal ${signal}` : `exit code ${code}`));
+      });
+      for (const stream of [this.#process.stdout, this.#process.stderr]) this.#capture(stream);
+      const connection = await this.#accept(listener);
+      this.#out = new FrameWriter(connection, () => this.kill("its socket broke"));
+      this.#read(connection);
+      this.heard_at = this.clock.now();
+      const { kinds, spare } = this.config;
+      this.send({ t: "hello", kinds: { ...kinds }, spare: { ...spare } });
+    } finally {
+      // The socket is this one process's identity: nobody else may connect to it.
+      listener.close();
+      await Deno.remove(path).catch(() => {});
+    }
+  }
+
+  send(frame: ToCell): void {
+    try {
+      this.#out.write(frame);
+    } catch (error) {
+      this.kill((error as Error).message);
+    }
+  }
+
+  /** SIGKILL to the whole process group. */
+  kill(reason: string): void {
+    if (this.doomed) return;
+    this.doomed = true;
+    this.#reason = reason;
+    killGroup(this.#process);
+  }
+
+  async stop(): Promise<void> {
+    this.kill("stopped");
+    await this.gone;
+  }
+
+  /** User and system time of the process so far in ms, or null where it cannot be seen. */
+  async cpuMs(): Promise<number | null> {
+    if (Deno.build.os !== "linux") return null;
+    const { success, stdout } = await new Deno.Command("cat", {
+      args: [`/proc/${this.#process.pid}/stat`],
+      stderr: "null",
+    }).output();
+    if (!success) return null;
+    // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms; the name before them may have spaces.
+    const fields = new TextDecoder().decode(stdout).split(") ")[1].split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+
+  async #accept(listener: Deno.UnixListener): Promise<Deno.UnixConn> {
+    let callOff = () => {};
+    const late = new Promise<never>((_, reject) => {
+      callOff = this.clock.after(CELL_START_MS, () => {
+        reject(new Error(`${this.id} did not connect within ${CELL_START_MS} ms`));
+      });
+    });
+    const died = this.gone.then((reason) => {
+      throw new Error(`${this.id} ended before it connected: ${reason}`);
+    });
+    died.catch(() => {});
+    try {
+      return await Promise.race([listener.accept(), late, died]);
+    } catch (error) {
+      killGroup(this.#process);
+      throw error;
+    } finally {
+      callOff();
+    }
+  }
+
+  async #read(connection: Deno.UnixConn): Promise<void> {
+    try {
+      for await (const frame of readFrames(connection.readable)) this.onFrame(frame);
+      this.kill("it closed its socket");
+    } catch (error) {
+      this.kill((error as Error).message);
+    }
+  }
+
+  /** What a cell prints is shown without control characters, and only so much of it. */
+  async #capture(stream: ReadableStream<Uint8Array>): Promise<void> {
+    let room = CELL_LOG_BYTES_MAX;
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      if (room <= 0) continue;
+      const text = decoder.decode(chunk.subarray(0, room), { stream: true });
+      room -= chunk.length;
+      for (const line of text.split("\n")) {
+        // deno-lint-ignore no-control-regex -- these are what is taken out
+        const plain = line.replace(/[\x00-\x1f\x7f-\x9f]/g, "").trim();
+        if (plain) this.log(`${this.id}: ${plain}`);
+      }
+    }
+  }
+}
+
+/** The path of one of the sockets; each has its own grant, since grants know no wildcard. */
+export function socketPath(folder: string, place: number): string {
+  return `${folder}/${place}.sock`;
+}
+
+function spawn(socket: string, config: CellsConfig): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-config",
+      "--no-lock",
+      "--no-npm",
+      "--no-remote",
+      "--cached-only",
+      "--no-check",
+      "--unstable-worker-options",
+      `--allow-read=${config.code},${socket}`,
+      `--allow-write=${socket}`,
+      `--allow-net=unix:${socket}`,
+      new URL(import.meta.resolve("./cell.ts")).pathname,
+      socket,
+    ],
+    clearEnv: true,
+    env: { DENO_DIR: `${config.folder}/deno`, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    // A process group of its own, so that whatever it starts dies with it.
+    detached: true,
+  }).spawn();
+}
+
+function killGroup(process: Deno.ChildProcess): void {
+  try {
+    Deno.kill(-process.pid, "SIGKILL");
+  } catch {
+    // It is gone already.
+  }
+}

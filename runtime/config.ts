@@ -1,0 +1,83 @@
+/** Reads the environment and says clearly what is wrong with it. */
+import * as z from "zod";
+import { issuesOf } from "./core/toolkit.ts";
+import type { VARIABLES } from "./core/variables.ts";
+
+const whole = (least: number, most: number, standard: number) =>
+  z.preprocess(
+    (text) => text === undefined || text === "" ? standard : Number(text),
+    z.int(`must be a whole number from ${least} to ${most}`)
+      .min(least, `must be at least ${least}`).max(most, `must be at most ${most}`),
+  );
+
+const text = z.string().transform((text) => text || undefined).optional();
+
+/** Every variable that Troupe reads, with its default. `docs/configuration.md` says it in words. */
+const ENVIRONMENT = z.object(
+  {
+    HOST: text.transform((host) => host ?? "127.0.0.1"),
+    PORT: whole(0, 65_535, 8000),
+    DATA_DIR: text.transform((folder) => folder ?? "data"),
+    DATABASE_URL: text.refine(
+      (url) => url === undefined || /^(file:.|libsql:\/\/|https?:\/\/)/.test(url),
+      "must begin with file:, libsql://, http:// or https://",
+    ),
+    MAX_CONCURRENT_AGENTS: whole(1, 1000, 3),
+    DEFAULT_TIMEOUT_SECONDS: whole(1, 86_400, 300),
+    SUPERVISOR_CHECK_INTERVAL: whole(1, 3600, 60),
+    TROUPE_ADMIN_TOKEN: text.refine(
+      (token) => token === undefined || token.length >= 16,
+      "must be at least 16 characters long",
+    ),
+    ANTHROPIC_API_KEY: text,
+    ANTHROPIC_BASE_URL: text,
+    DEBUG_MODE: text.transform((flag) => flag === "1" || flag === "true"),
+  } satisfies Record<typeof VARIABLES[number], z.ZodType>,
+);
+
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  readonly data_dir: string;
+  readonly database_url: string;
+  readonly max_concurrent_agents: number;
+  readonly default_timeout_seconds: number;
+  readonly supervisor_check_interval_seconds: number;
+  readonly admin_token: string | null;
+  readonly debug: boolean;
+}
+
+/** A mistake of whoever starts Troupe: said in one sentence, without a stack. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+/** @throws {ConfigError} that names each wrong variable and why it is wrong */
+export function readConfig(environment: Record<string, string | undefined>): Config {
+  const parsed = ENVIRONMENT.safeParse(environment);
+  if (!parsed.success) throw new ConfigError(`Cannot start: ${issuesOf(parsed.error)}`);
+  const read = parsed.data;
+  if (!LOOPBACK.includes(read.HOST) && !read.TROUPE_ADMIN_TOKEN) {
+    throw new ConfigError(
+      `Cannot start: HOST is ${read.HOST}, which others can reach, and nobody would have to sign in. ` +
+        "Set TROUPE_ADMIN_TOKEN, or leave HOST at 127.0.0.1",
+    );
+  }
+  return {
+    host: read.HOST,
+    port: read.PORT,
+    data_dir: read.DATA_DIR,
+    database_url: read.DATABASE_URL ?? `file:${read.DATA_DIR}/troupe.db`,
+    max_concurrent_agents: read.MAX_CONCURRENT_AGENTS,
+    default_timeout_seconds: read.DEFAULT_TIMEOUT_SECONDS,
+    supervisor_check_interval_seconds: read.SUPERVISOR_CHECK_INTERVAL,
+    admin_token: read.TROUPE_ADMIN_TOKEN ?? null,
+    debug: read.DEBUG_MODE,
+  };
+}
+
+const LOOPBACK: readonly string[] = ["127.0.0.1", "localhost", "::1", "[::1]"];
+
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.includes(host);
+}

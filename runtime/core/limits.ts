@@ -1,0 +1,125 @@
+/**
+ * Every bound of the system in one place, each with its reason. What a person may change (how many
+ * agents at once, the default timeout) comes from the environment instead and starts from here.
+ */
+
+// What people and agents may hand in.
+
+/** Longest instruction, in UTF-8 bytes: a long specification fits; it is repeated in every prompt. */
+export const INSTRUCTION_BYTES_MAX = 100 * 1024;
+/** Largest HTTP request body: an instruction with JSON escapes around it, and room for the rest. */
+export const REQUEST_BYTES_MAX = 1024 * 1024;
+/** Largest tool result that is put into a conversation; above it, head and tail are kept. */
+export const TOOL_RESULT_BYTES_MAX = 100 * 1024;
+/** Largest result of a task: its parent has to read it in one turn. */
+export const RESULT_BYTES_MAX = 100 * 1024;
+/** Largest file that a workspace tool writes or reads: beyond it a model cannot use the text. */
+export const FILE_BYTES_MAX = 1024 * 1024;
+/** Files and folders that one listing shows before it says that there are more. */
+export const LISTED_FILES_MAX = 1_000;
+/** Matches that one search shows before it says that there are more. */
+export const SEARCH_MATCHES_MAX = 200;
+/** Largest document: documents are part of every later prompt of the tasks that they are attached to. */
+export const DOCUMENT_BYTES_MAX = 64 * 1024;
+
+// How far one sentence may grow.
+
+/** Depth of a tree when its budget names none: three levels of breakdown with room to spare. */
+export const DEPTH_MAX = 12;
+/** Tasks in one tree when its budget names none. */
+export const TASKS_PER_TREE_MAX = 500;
+/** Model turns of one task when neither its agent nor its budget names any. */
+export const TURNS_MAX = 50;
+/** Calls that one model turn may make side by side; more are refused as an error result. */
+export const CALLS_PER_TURN_MAX = 32;
+/** Replies without `end_task` that are answered with a reminder before the text is taken as result. */
+export const END_NUDGES_MAX = 2;
+/** The same call with the same result, so many times in a row, counts as stuck. */
+export const REPEATED_CALLS_MAX = 5;
+
+// Mailboxes, steps and retries.
+
+/** Envelopes that may wait for one actor; a sender beyond it is refused and retries later. */
+export const MAILBOX_MAX = 1_000;
+/** Largest message in bytes: what one frame may carry, less room for its frame. */
+export const MESSAGE_BYTES_MAX = 900 * 1024;
+/** Largest frame on a cell's socket; checked before it is parsed. */
+export const FRAME_BYTES_MAX = 1024 * 1024;
+/** Effects that one step may ask for: as many as a turn has calls, and some of the runtime's own. */
+export const EFFECTS_PER_STEP_MAX = 64;
+/** Largest state of an actor in bytes: it is written at every step. */
+export const STATE_BYTES_MAX = 256 * 1024;
+/** Times an envelope is handed to a worker before it is buried: a fault that passes, passes in three. */
+export const ATTEMPTS_MAX = 3;
+/** First pause before an envelope is tried again; doubles each time. */
+export const RETRY_FIRST_MS = 200;
+/** Longest pause before an envelope is tried again. */
+export const RETRY_MAX_MS = 10_000;
+/** Times a performer's own fault (not its outcome) is tried again before the effect fails. */
+export const PERFORM_ATTEMPTS_MAX = 3;
+
+// Time.
+
+/** How long a claim holds without renewal: far above any step, short enough to take over a dead node. */
+export const LEASE_MS = 30_000;
+/** How often held claims are renewed: three chances within a lease. */
+export const LEASE_RENEW_MS = 10_000;
+/** How often the kernel looks for due timers and for work that no event announced. */
+export const POLL_MS = 250;
+/** A worker that has not answered for so long is spinning: `receive` is pure and takes microseconds. */
+export const HEARTBEAT_MS = 2_000;
+/** How often a cell reports which of its workers answered: four chances within a heartbeat. */
+export const BEAT_EVERY_MS = 500;
+/** Between `terminate()` and the look at the cell's CPU time: a thread that obeyed is idle by then. */
+export const TERMINATE_GRACE_MS = 250;
+/** Share of one core that a cell may burn in the grace period before it counts as still spinning. */
+export const SPIN_CPU_SHARE = 0.5;
+/** A cell that has not connected by then is killed; a loaded two-core machine needs under two seconds. */
+export const CELL_START_MS = 15_000;
+/** A file operation of the workspace actor; local disks answer in milliseconds. */
+export const FILES_DEADLINE_MS = 20_000;
+/** Looks for stuck tasks within the shortest timeout: detection is late by a quarter of it. */
+export const STUCK_LOOKS = 4;
+/** Between looks while a task stands on the ladder: each rung is seconds long. */
+export const STUCK_LADDER_LOOK_MS = 500;
+/** From detecting a stuck task to its end, all rungs together (the agreement with the user). */
+export const STUCK_RESOLVED_MS = 60_000;
+/** After the reminder, before the supervisor agent is asked. */
+export const STUCK_GRACE_MS = 5_000;
+/** How long the supervisor agent has; nudge, grace and this stay below `STUCK_RESOLVED_MS`. */
+export const SUPERVISION_MS = 40_000;
+/** A stop waits so long for steps and effects in progress; the rest is taken up at the next start. */
+export const STOP_GRACE_MS = 3_000;
+
+// Cells.
+
+/** Cells at once: more than a thousand agents at work, far beyond what two cores can use. */
+export const CELLS_MAX = 64;
+/** Agent workers of one cell: a killed cell restarts so many actors at the most. */
+export const WORKERS_PER_CELL_MAX = 16;
+/** Bytes of a cell's stdout and stderr that are kept for the log. */
+export const CELL_LOG_BYTES_MAX = 64 * 1024;
+
+// The store.
+
+/** Units of work that may wait for the store before new ones are refused. */
+export const STORE_QUEUE_MAX = 20_000;
+/** Units of one group: keeps the longest wait behind a group in the low milliseconds. */
+export const STORE_GROUP_MAX = 512;
+/** How long the store waits for another process's lock on the database file. */
+export const STORE_BUSY_MS = 5_000;
+
+// Pages and streams.
+
+/** Rows of one page of a list. */
+export const PAGE_ROWS_MAX = 200;
+/** Journal entries that a tree page shows per task; the API pages through all of them. */
+export const PAGE_ENTRIES_MAX = 200;
+/** Streams of events open at once: each holds a socket and a little memory. */
+export const STREAMS_MAX = 1_000;
+/** A comment is sent on a quiet stream so often, so that proxies keep it open. */
+export const STREAM_PING_MS = 15_000;
+/** Shortest time between two updates of one page: what a person can follow, and no flood. */
+export const STREAM_EVERY_MS = 50;
+/** How long a POST is remembered under its `Idempotency-Key`. */
+export const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;

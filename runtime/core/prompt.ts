@@ -1,0 +1,139 @@
+/**
+ * The prompt of one turn, from what is written down about a task. Pure, and in an order that keeps
+ * the longest prefix the same from turn to turn (core instruction, agent, documents, tools, then the
+ * conversation), so that a provider's prompt cache holds.
+ */
+import { callsOf, type ModelMessage, type ModelReply, type ModelRequest } from "./model.ts";
+import type { TextBlock, ToolDefinition, ToolResultBlock } from "./model.ts";
+import type { Message } from "./protocol.ts";
+
+/** What every agent is told before its own instruction. */
+export const CORE_INSTRUCTION =
+  `You are a universal agent in a recursive task-solving system. Many agents like you work side by \
+side, each on one task, and each knows nothing but its own conversation.
+
+- Solve only the task that you were given, no more and no less.
+- If the task is too complex for one agent, call break_down_task; if a part of it can be done by \
+someone else, spawn another agent with start_subtask. Several start_subtask calls in one turn run \
+side by side. A subtask sees only the instruction that you write for it: put everything it needs \
+into that.
+- If you lack knowledge, call request_context; if you lack a tool, call request_tools. What is \
+attached is there from your next turn. Do not guess what you could ask for.
+- If something needs a person's attention or decision, call flag_for_review.
+- A tool result marked as an error is information: mend the call or choose another way.
+- Always finish with end_task, alone in its turn: status "success" with the result, or "failure" \
+with what stood in the way. Never claim what you have not done or seen.`;
+
+/** What the prompt of a turn is made of. Documents and tools in the order of their attachment. */
+export interface PromptParts {
+  readonly model: string;
+  readonly agent: { readonly name: string; readonly instruction: string };
+  readonly task: { readonly id: string; readonly depth: number; readonly instruction: string };
+  readonly documents: readonly { readonly name: string; readonly content: string }[];
+  readonly tools: readonly ToolDefinition[];
+  /** The task's journal from its beginning. */
+  readonly journal: readonly Message[];
+}
+
+/** Assembles the request of the task's next turn. */
+export function assemblePrompt(parts: PromptParts): ModelRequest {
+  return {
+    model: parts.model,
+    system: [
+      text(CORE_INSTRUCTION),
+      text(
+        `<agent>${escapeText(parts.agent.name)}</agent>\n\n${parts.agent.instruction}\n\n` +
+          `<task id="${parts.task.id}" depth="${parts.task.depth}">` +
+          `${escapeText(parts.task.instruction)}</task>`,
+      ),
+      ...parts.documents.map(({ name, content }) =>
+        text(`<document name="${escapeText(name)}">\n${content}\n</document>`)
+      ),
+    ],
+    tools: parts.tools,
+    messages: conversation(parts.journal),
+  };
+}
+
+/**
+ * Folds a journal into the conversation. Each `tool_use` is followed by its `tool_result` in the
+ * next user message, in the order of the calls, whatever order the results arrived in; a hint that
+ * came meanwhile stands after them.
+ */
+export function conversation(journal: readonly Message[]): ModelMessage[] {
+  const messages: ModelMessage[] = [];
+  let calls: string[] = [];
+  let results = new Map<string, ToolResultBlock>();
+  let said: TextBlock[] = [];
+
+  const flush = () => {
+    const answered = calls.map((id) => results.get(id) ?? interrupted(id));
+    const content = [...answered, ...said];
+    if (content.length > 0) messages.push({ role: "user", content });
+    calls = [];
+    results = new Map();
+    said = [];
+  };
+
+  for (const message of journal) {
+    switch (message.type) {
+      case "task.started":
+        said.push(text("Begin with your task."));
+        break;
+      case "model.replied": {
+        flush();
+        const { content } = message as unknown as { content: ModelReply["content"] };
+        // The API refuses an empty assistant message; an empty reply still was a turn.
+        messages.push({
+          role: "assistant",
+          content: content.length > 0 ? content : [text("(no answer)")],
+        });
+        calls = callsOf(content).map(({ id }) => id);
+        break;
+      }
+      case "tool.replied": {
+        const { call_id, content, is_error } = message as unknown as ToolReplied;
+        results.set(call_id, {
+          type: "tool_result",
+          tool_use_id: call_id,
+          content,
+          ...(is_error ? { is_error } : {}),
+        });
+        break;
+      }
+      case "hint":
+        said.push(text(`A person says: ${message.text}`));
+        break;
+      case "nudge":
+      case "reminder":
+        said.push(text(String(message.text)));
+        break;
+    }
+  }
+  flush();
+  return messages;
+}
+
+interface ToolReplied {
+  readonly call_id: string;
+  readonly content: string;
+  readonly is_error?: boolean;
+}
+
+function interrupted(id: string): ToolResultBlock {
+  return {
+    type: "tool_result",
+    tool_use_id: id,
+    content: "interrupted: outcome unknown",
+    is_error: true,
+  };
+}
+
+function text(text: string): TextBlock {
+  return { type: "text", text };
+}
+
+/** A name or an instruction must not be able to close its own tag and pretend to be another. */
+function escapeText(value: string): string {
+  return value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+}

@@ -1,0 +1,203 @@
+/**
+ * The kernel: puts the parts together under the supervision tree and is the one door for commands.
+ * It runs no agent-written code.
+ */
+import { releaseAllOf } from "../db/actors.ts";
+import { openStore, type Store } from "../db/store.ts";
+import type { Unit, UnitResult } from "../db/unit.ts";
+import { CellPool } from "./cells.ts";
+import type { Playbook } from "./core/offline.ts";
+import type { SupervisorSpec } from "./core/supervision.ts";
+import { Events } from "./events.ts";
+import { type Files, FilesDoor } from "./performers/files.ts";
+import { type Gateway, GatewayDoor } from "./performers/gateway.ts";
+import { Performers } from "./performers/mod.ts";
+import { type Clock, type Ids, type Log, systemClock, ulids } from "./ports.ts";
+import { newTree, type TreeRequest } from "./router.ts";
+import { Scheduler } from "./scheduler.ts";
+import { type Child, type Starter, Supervisor } from "./supervisor.ts";
+import { Watch } from "./watch.ts";
+
+/** What every part of the runtime works with. */
+export interface Parts {
+  readonly store: Store;
+  readonly gateway: Gateway;
+  readonly files: Files;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+  /** Longest time between two looks for stuck tasks. */
+  readonly check_interval_ms: number;
+}
+
+export interface KernelConfig {
+  readonly database_url: string;
+  /** Who claims: the data folder's node. */
+  readonly node_id: string;
+  readonly workspaces: string;
+  readonly sockets: string;
+  /** The program's own folder. */
+  readonly code: string;
+  readonly slots: number;
+  readonly timeout_seconds: number;
+  readonly check_interval_seconds: number;
+  readonly root: SupervisorSpec;
+  /** Module of each kind of actor, as a URL. */
+  readonly kinds: Readonly<Record<string, string>>;
+  readonly spare: Readonly<Record<string, number>>;
+  readonly playbooks: readonly Playbook[];
+  readonly log: Log;
+  /** Called once the database is open, before anything runs: seeds a new one. */
+  readonly onOpen: (store: Store) => Promise<void>;
+}
+
+export class Kernel {
+  readonly events = new Events();
+  readonly clock: Clock = systemClock;
+  readonly ids: Ids = ulids;
+  readonly cells: CellPool;
+  #store!: Store;
+  #scheduler!: Scheduler;
+  #watch!: Watch;
+  #supervisor!: Supervisor;
+
+  private constructor(readonly config: KernelConfig) {
+    this.cells = new CellPool(
+      {
+        folder: config.sockets,
+        code: config.code,
+        kinds: config.kinds,
+        spare: config.spare,
+      },
+      this.clock,
+      config.log,
+    );
+  }
+
+  /**
+   * Opens the database, starts the supervision tree and takes up what was under way.
+   * @throws {StoreError} when the database cannot be used
+   */
+  static async start(config: KernelConfig): Promise<Kernel> {
+    const kernel = new Kernel(config);
+    await kernel.#start();
+    return kernel;
+  }
+
+  get store(): Store {
+    return this.#store;
+  }
+
+  get supervisor(): Supervisor {
+    return this.#supervisor;
+  }
+
+  /** Resolves when the kernel is over: null after `stop`, else why. */
+  get gone(): Promise<string | null> {
+    return this.#supervisor.gone;
+  }
+
+  get load(): Scheduler["load"] {
+    return this.#scheduler.load;
+  }
+
+  /**
+   * Begins a tree. `extra` becomes true in the same transaction.
+   * @throws {Refusal} when the request names what does not exist
+   */
+  async submit(
+    request: TreeRequest,
+    extra: (tree_id: string) => Unit = () => [],
+  ): Promise<{ id: string; result: UnitResult }> {
+    const defaults = { timeout_seconds: this.config.timeout_seconds };
+    const now = this.clock.now();
+    const { id, root_id, unit } = await newTree(
+      this.#store.read,
+      request,
+      defaults,
+      this.ids,
+      now,
+    );
+    const result = await this.#store.commit([...unit, ...extra(id)]);
+    if (result.ok) {
+      const seconds = request.timeout_seconds ?? defaults.timeout_seconds;
+      this.#watch.expect(seconds * 1000);
+      this.events.publish(id);
+      const priority = request.priority ?? 5;
+      this.#scheduler.wake({ address: root_id, tree_id: id, priority, urgent: false });
+    }
+    return { id, result };
+  }
+
+  /** Commits a command's unit and wakes whom it concerns. */
+  async command(
+    unit: Unit,
+    concerned: { address: string; tree_id: string; priority: number },
+  ): Promise<UnitResult> {
+    const result = await this.#store.commit(unit);
+    if (result.ok) {
+      this.events.publish(concerned.tree_id);
+      this.#scheduler.wake({ ...concerned, urgent: false });
+    }
+    return result;
+  }
+
+  async stop(): Promise<void> {
+    await this.#supervisor.stop();
+  }
+
+  async #start(): Promise<void> {
+    const { config, clock, ids, events, cells } = this;
+    const { log } = config;
+    const gateway = new GatewayDoor(config.playbooks);
+    const files = new FilesDoor(config.workspaces);
+    const wake = (runnable: Parameters<Scheduler["wake"]>[0]) => this.#scheduler.wake(runnable);
+    const drop = (addresses: readonly string[]) => this.#scheduler.drop(addresses);
+    const parts = (): Parts => ({
+      store: this.#store,
+      gateway,
+      files,
+      events,
+      clock,
+      ids,
+      log,
+      check_interval_ms: config.check_interval_seconds * 1000,
+    });
+    const starters: Record<string, Starter> = {
+      store: async () => {
+        this.#store = await openStore(config.database_url);
+        await config.onOpen(this.#store);
+        // The data folder's lock says that whoever claimed as this node before is dead.
+        await this.#store.commit([releaseAllOf({ owner: config.node_id })]);
+        const store = this.#store;
+        return { gone: store.gone, stop: () => store.close() };
+      },
+      gateway: () => gateway.open(),
+      files: () => files.open(),
+      cell: (id) => cells.open(id),
+      scheduler: (): Promise<Child> => {
+        const performing = new Performers(parts(), { wake, drop });
+        this.#scheduler = new Scheduler({
+          ...parts(),
+          cells,
+          performing,
+          owner: config.node_id,
+          slots: config.slots,
+        });
+        return Promise.resolve(this.#scheduler);
+      },
+      watch: () => {
+        this.#watch = new Watch(parts(), { wake, drop });
+        return Promise.resolve(this.#watch);
+      },
+    };
+    this.#supervisor = new Supervisor(config.root, starters, clock, log);
+    cells.onFull = (id) => {
+      this.#supervisor.find("cells")?.add(id, "cell").catch((error: Error) => {
+        log(`Cannot start one cell more: ${error.message}`);
+      });
+    };
+    await this.#supervisor.start();
+  }
+}
