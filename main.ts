@@ -8,25 +8,17 @@ import { openStore, type Store, StoreError } from "./db/store.ts";
 import { createApp } from "./routes/app.ts";
 import { type Config, ConfigError, readConfig } from "./runtime/config.ts";
 import { EXIT } from "./runtime/core/exit.ts";
+import { VARIABLES } from "./runtime/core/variables.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
 import { Kernel } from "./runtime/kernel.ts";
 import { readPlaybooks, readSeeds } from "./seeds/mod.ts";
 
 const log = (line: string) => console.error(line);
 
-if (import.meta.main) {
-  try {
-    Deno.exit(await main(Deno.args));
-  } catch (error) {
-    // A mistake of whoever started it, in words; anything else is a bug and shows where it is.
-    const known = error instanceof ConfigError || error instanceof StoreError;
-    console.error(known ? error.message : error);
-    Deno.exit(known ? EXIT.config : EXIT.restart);
-  }
-}
-
 async function main([command, ...flags]: string[]): Promise<number> {
-  const config = readConfig(Deno.env.toObject());
+  const config = readConfig(
+    Object.fromEntries(VARIABLES.map((name) => [name, Deno.env.get(name)])),
+  );
   const sockets = Deno.env.get("TROUPE_SOCKETS") ?? `${config.data_dir}/sockets`;
   const folder = await DataFolder.take(config.data_dir, sockets);
   if (!(folder instanceof DataFolder)) {
@@ -134,4 +126,15 @@ async function seedInto(store: Store, force: boolean): Promise<void> {
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    // A mistake of whoever started it, in words; anything else is a bug and shows where it is.
+    const known = error instanceof ConfigError || error instanceof StoreError;
+    console.error(known ? error.message : error);
+    Deno.exit(known ? EXIT.config : EXIT.restart);
+  }
 }

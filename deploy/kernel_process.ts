@@ -1,4 +1,6 @@
 /** Starts the kernel as a process with exactly the permissions that it needs. */
+import { createHash } from "node:crypto";
+import { tmpdir } from "node:os";
 import { CELLS_MAX } from "../runtime/core/limits.ts";
 import { VARIABLES } from "../runtime/core/variables.ts";
 
@@ -71,7 +73,9 @@ function absolute(path: string): string {
 function socketFolder(data: string): string {
   const inside = `${data}/sockets`;
   if (inside.length <= SOCKET_FOLDER_MAX) return inside;
-  return Deno.makeTempDirSync({ prefix: "troupe-" });
+  // The same folder for the same data, so that a kernel which was killed leaves no litter behind.
+  const print = createHash("sha256").update(data).digest("hex").slice(0, 16);
+  return `${tmpdir()}/troupe-${print}`;
 }
 
 /** Each grant with its reason; nothing else is given. */
@@ -87,8 +91,10 @@ function grants(data: string, sockets: string, environment: Record<string, strin
     `--allow-write=${data},${sockets}`,
     // The page and the API, a remote database, the cells' sockets.
     `--allow-net=${net.join(",")}`,
-    // Its variables, and those that the database's library asks for.
-    `--allow-env=${[...VARIABLES, "TROUPE_SOCKETS", "LIBSQL_JS_DEV"].join(",")}`,
+    // Its variables, and those that the database's and the YAML library ask for.
+    `--allow-env=${
+      [...VARIABLES, "TROUPE_SOCKETS", "LIBSQL_JS_DEV", "LOG_TOKENS", "LOG_STREAM"].join(",")
+    }`,
     // The database's native library, and what its loader looks at.
     "--allow-ffi",
     "--allow-sys=cpus,hostname,networkInterfaces",

@@ -1,0 +1,157 @@
+/** What the API shows: trees, tasks and journals in the shapes of the agreement. */
+import type { Kysely, Selectable } from "kysely";
+import type { Status } from "../../runtime/core/protocol.ts";
+import type { EntriesTable, Schema, TasksTable, TreesTable } from "../schema.ts";
+
+/** One page of a list; `next_cursor` is null on the last one. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly next_cursor: string | null;
+}
+
+export async function findTree(db: Kysely<Schema>, id: string) {
+  const row = await db.selectFrom("trees").selectAll().where("id", "=", id).executeTakeFirst();
+  return row ? treeOf(row, await usageOf(db, id)) : null;
+}
+
+/** Newest first; the cursor is the last id of the page before. */
+export async function listTrees(
+  db: Kysely<Schema>,
+  { status, cursor, limit }: { status?: Status; cursor?: string; limit: number },
+) {
+  let rows = db.selectFrom("trees").selectAll().orderBy("id", "desc").limit(limit + 1);
+  if (status) rows = rows.where("status", "=", status);
+  if (cursor) rows = rows.where("id", "<", cursor);
+  const page = pageOf(await rows.execute(), limit, ({ id }) => id);
+  const items = await Promise.all(
+    page.items.map(async (row) => treeOf(row, await usageOf(db, row.id))),
+  );
+  return { ...page, items };
+}
+
+export async function tasksOf(db: Kysely<Schema>, tree_id: string) {
+  const rows = await db.selectFrom("tasks").selectAll().where("tree_id", "=", tree_id)
+    .orderBy("id").execute();
+  return rows.map(taskOf);
+}
+
+export async function findTask(db: Kysely<Schema>, id: string) {
+  const row = await db.selectFrom("tasks").selectAll().where("id", "=", id).executeTakeFirst();
+  return row ? taskOf(row) : null;
+}
+
+/** A journal in its order; the cursor is the last `seq` of the page before. */
+export async function listEntries(
+  db: Kysely<Schema>,
+  of: { tree_id: string } | { task_id: string },
+  { after, limit }: { after: number; limit: number },
+) {
+  let rows = db.selectFrom("entries").selectAll().where("seq", ">", after)
+    .orderBy("seq").limit(limit + 1);
+  rows = "tree_id" in of
+    ? rows.where("tree_id", "=", of.tree_id)
+    : rows.where("task_id", "=", of.task_id);
+  const page = pageOf(await rows.execute(), limit, ({ seq }) => String(seq));
+  return { ...page, items: page.items.map(entryOf) };
+}
+
+export type TreeView = ReturnType<typeof treeOf>;
+export type TaskView = ReturnType<typeof taskOf>;
+export type EntryView = ReturnType<typeof entryOf>;
+
+async function usageOf(db: Kysely<Schema>, tree_id: string) {
+  const row = await db.selectFrom("tasks")
+    .select(({ fn }) => [
+      fn.sum<number | null>("input_tokens").as("input_tokens"),
+      fn.sum<number | null>("output_tokens").as("output_tokens"),
+      fn.max("model").as("model"),
+    ])
+    .where("tree_id", "=", tree_id).executeTakeFirst();
+  return {
+    model: row?.model ?? null,
+    usage: usage(row?.input_tokens ?? 0, row?.output_tokens ?? 0, row?.model ?? null),
+  };
+}
+
+/** The offline model costs nothing; what another one costs is unknown until prices are known. */
+function usage(input_tokens: number, output_tokens: number, model: string | null) {
+  const cost_usd = model === null || model === "offline" ? 0 : null;
+  return { input_tokens, output_tokens, cost_usd };
+}
+
+function treeOf(
+  row: Selectable<TreesTable>,
+  { model, usage }: Awaited<ReturnType<typeof usageOf>>,
+) {
+  return {
+    id: row.id,
+    root_task_id: row.root_id,
+    instruction: row.instruction,
+    status: row.status,
+    mode: row.mode,
+    priority: row.priority,
+    after_task: row.after_task,
+    budget: JSON.parse(row.budget_json) as Record<string, number>,
+    timeout_seconds: row.timeout_seconds,
+    result: row.result,
+    summary: row.summary,
+    reason: row.reason,
+    model,
+    usage,
+    ...times(row),
+  };
+}
+
+function taskOf(row: Selectable<TasksTable>) {
+  return {
+    id: row.id,
+    tree_id: row.tree_id,
+    parent_id: row.parent_id,
+    purpose: row.purpose,
+    agent: row.agent,
+    agent_version: row.agent_version,
+    instruction: row.instruction,
+    depth: row.depth,
+    status: row.status,
+    result: row.result,
+    summary: row.summary,
+    reason: row.reason,
+    model: row.model,
+    usage: usage(row.input_tokens, row.output_tokens, row.model),
+    timeout_seconds: row.timeout_seconds,
+    ...times(row),
+  };
+}
+
+function entryOf(row: Selectable<EntriesTable>) {
+  const { type: _, ...content } = JSON.parse(row.message_json) as Record<string, unknown>;
+  return {
+    seq: row.seq,
+    id: row.id,
+    task_id: row.task_id,
+    tree_id: row.tree_id,
+    type: row.type,
+    received: row.received === 1,
+    content,
+    created_at: iso(row.created_at),
+  };
+}
+
+function times(
+  row: { created_at: number; started_at: number | null; ended_at: number | null },
+) {
+  return {
+    created_at: iso(row.created_at),
+    started_at: row.started_at === null ? null : iso(row.started_at),
+    ended_at: row.ended_at === null ? null : iso(row.ended_at),
+  };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function pageOf<T>(rows: readonly T[], limit: number, cursor: (row: T) => string): Page<T> {
+  const items = rows.slice(0, limit);
+  return { items, next_cursor: rows.length > limit ? cursor(items.at(-1)!) : null };
+}

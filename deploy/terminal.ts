@@ -1,0 +1,199 @@
+/**
+ * `deno task run "TASK"`: one tree in the terminal. Uses the kernel that runs already, or starts one
+ * for the time being. Progress goes to standard error, the result to standard output.
+ */
+import { EXIT } from "../runtime/core/exit.ts";
+import { startKernel } from "./kernel_process.ts";
+
+/** After the result, what follows a task (evaluation, documentation) may go on for so long. */
+const AFTERMATH_MS = 20_000;
+
+interface Tree {
+  readonly id: string;
+  readonly status: string;
+  readonly result: string | null;
+  readonly reason: string | null;
+  readonly model: string | null;
+}
+
+/** @returns 0 when the tree is done, 1 when it failed, 78 when it could not be begun */
+export async function runTask(
+  words: readonly string[],
+  environment: Record<string, string>,
+): Promise<number> {
+  const { instruction, timeout_seconds, error } = parse(words);
+  if (error) {
+    console.error(`${error}\nUsage: deno task run [--timeout SECONDS] "TASK"`);
+    return EXIT.config;
+  }
+  const running = await runningKernel(environment);
+  if (running) return await follow(running, instruction, timeout_seconds, environment);
+  // Any free port: another program may have the usual one, and nobody needs to find this one.
+  const kernel = startKernel(["serve"], { ...environment, HOST: "127.0.0.1", PORT: "0" }, true);
+  const stop = () => kernel.stop();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+  try {
+    const url = await Promise.race([
+      kernel.ready,
+      kernel.status.then(({ code }) => Promise.reject(code)),
+    ]).catch((reason: unknown) => typeof reason === "number" ? reason : EXIT.restart);
+    // The kernel has said why.
+    if (typeof url === "number") return url;
+    return await follow(url, instruction, timeout_seconds, environment);
+  } finally {
+    kernel.stop();
+    await kernel.status;
+  }
+}
+
+function parse(words: readonly string[]) {
+  const rest = [...words];
+  let timeout_seconds: number | undefined;
+  if (rest[0] === "--timeout") {
+    timeout_seconds = Number(rest[1]);
+    rest.splice(0, 2);
+    if (!Number.isInteger(timeout_seconds) || timeout_seconds < 1) {
+      return { instruction: "", error: "--timeout takes a whole number of seconds" };
+    }
+  }
+  const instruction = rest.join(" ").trim();
+  return { instruction, timeout_seconds, error: instruction ? null : "There is no task" };
+}
+
+/** The address of the kernel that holds the data folder, if one answers there. */
+async function runningKernel(environment: Record<string, string>): Promise<string | null> {
+  try {
+    const folder = environment.DATA_DIR || "data";
+    const { url } = JSON.parse(await Deno.readTextFile(`${folder}/holder.json`));
+    const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(2_000) });
+    await response.body?.cancel();
+    return response.ok ? url : null;
+  } catch {
+    return null;
+  }
+}
+
+async function follow(
+  url: string,
+  instruction: string,
+  timeout_seconds: number | undefined,
+  environment: Record<string, string>,
+): Promise<number> {
+  const token = environment.TROUPE_ADMIN_TOKEN;
+  const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
+  const begun = await fetch(`${url}/api/trees`, {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json" },
+    body: JSON.stringify({ instruction, timeout_seconds }),
+  });
+  const tree = await begun.json();
+  if (!begun.ok) {
+    console.error(tree.detail);
+    return EXIT.failed;
+  }
+  const agents = new Map<string, string>();
+  let ended: Tree | null = null;
+  let late: ReturnType<typeof setTimeout> | undefined;
+  const controller = new AbortController();
+  try {
+    for await (
+      const { type, value } of eventsOf(
+        `${url}/api/trees/${tree.id}/events`,
+        headers,
+        controller.signal,
+      )
+    ) {
+      if (type === "message") printEntry(value, agents);
+      if (type !== "tree" || ended || value.ended_at === null) continue;
+      ended = value as unknown as Tree;
+      printResult(ended);
+      late = setTimeout(() => controller.abort(), AFTERMATH_MS);
+    }
+  } catch (error) {
+    if (!ended) throw error;
+  } finally {
+    clearTimeout(late);
+  }
+  return ended?.status === "done" ? EXIT.ok : EXIT.failed;
+}
+
+type Value = Record<string, unknown>;
+
+/** Reads server-sent events; connects again from where it was when the connection breaks. */
+async function* eventsOf(
+  url: string,
+  headers: Record<string, string>,
+  signal: AbortSignal,
+): AsyncGenerator<{ type: string; value: Value }> {
+  let last = "0";
+  for (let failures = 0; failures < 20;) {
+    try {
+      const response = await fetch(url, { headers: { ...headers, "last-event-id": last }, signal });
+      if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+      let rest = "";
+      for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
+        const blocks = (rest + text).split("\n\n");
+        rest = blocks.pop()!;
+        for (const block of blocks) {
+          const field = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+          last = field("id") ?? last;
+          const [type, data] = [field("event"), field("data")];
+          if (!type || !data) continue;
+          if (type === "end") return;
+          failures = 0;
+          yield { type, value: JSON.parse(data) };
+        }
+      }
+    } catch (error) {
+      if (signal.aborted) throw error;
+    }
+    failures++;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  throw new Error("The kernel is gone and did not come back");
+}
+
+/** One line on standard error for what a person wants to follow. */
+function printEntry(entry: Value, agents: Map<string, string>): void {
+  const id = entry.task_id as string;
+  const content = entry.content as Value;
+  if (entry.type === "task.started") agents.set(id, content.agent as string);
+  const line = lineOf(entry.type as string, content);
+  if (line) console.error(`${(agents.get(id) ?? id).padEnd(20)} ${line}`);
+}
+
+function lineOf(type: string, content: Value): string | null {
+  switch (type) {
+    case "task.started":
+      return `began: ${short(content.instruction)}`;
+    case "model.replied":
+      return (content.content as Value[]).map((block) =>
+        block.type === "text" ? short(block.text) : `→ ${block.name} ${short(block.input)}`
+      ).join("  ");
+    case "tool.replied":
+      return content.is_error ? `← error: ${short(content.content)}` : null;
+    case "nudge":
+    case "reminder":
+    case "hint":
+      return `${type}: ${short(content.text)}`;
+    case "model.failed":
+      return `the model failed: ${short(content.reason)}`;
+    case "task.ended":
+      return `${content.status}: ${short(content.result ?? content.reason ?? "")}`;
+    default:
+      return null;
+  }
+}
+
+function short(value: unknown): string {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  // deno-lint-ignore no-control-regex -- what an agent wrote must not steer the terminal
+  const line = text.replace(/[\x00-\x1f\x7f-\x9f]+/g, " ").trim();
+  return line.length > 100 ? `${line.slice(0, 99)}…` : line;
+}
+
+function printResult({ status, result, reason, model }: Tree): void {
+  if (model === "offline") console.error("(answered by the offline model)");
+  if (status === "done") console.log(result ?? "");
+  else console.error(`${status}: ${result ?? reason ?? "no reason was given"}`);
+}

@@ -1,0 +1,47 @@
+/** The whole of HTTP: who may come in, then one resource a file, and what an error looks like. */
+import { Hono } from "hono";
+import { HTTPException } from "hono/http-exception";
+import { StoreError } from "../db/store.ts";
+import { type Config, isLoopback } from "../runtime/config.ts";
+import type { Kernel } from "../runtime/kernel.ts";
+import { Refusal } from "../runtime/router.ts";
+import { admit } from "./admission.ts";
+import { health } from "./health.ts";
+import { pages } from "./pages.tsx";
+import { badField, Problem, problemResponse } from "./problem.ts";
+import { reviews } from "./reviews.ts";
+import { tasks } from "./tasks.ts";
+import { trees } from "./trees.ts";
+
+export function createApp(
+  kernel: Kernel,
+  config: Pick<Config, "host" | "admin_token" | "debug">,
+): Hono {
+  const app = new Hono();
+  app.route("/", health(kernel));
+  app.use(admit({ loopback: isLoopback(config.host), admin_token: config.admin_token }));
+  app.route("/api/trees", trees(kernel));
+  app.route("/api/tasks", tasks(kernel));
+  app.route("/api/reviews", reviews(kernel));
+  app.route("/", pages(kernel));
+  app.notFound((c) =>
+    problemResponse(c, new Problem(404, "Not found", `There is nothing at ${c.req.path}`))
+  );
+  app.onError((error, c) => {
+    if (error instanceof Problem) return problemResponse(c, error);
+    if (error instanceof Refusal) {
+      return problemResponse(c, badField(error.field, error.message));
+    }
+    if (error instanceof StoreError) {
+      return problemResponse(c, new Problem(503, "Service unavailable", error.message));
+    }
+    if (error instanceof HTTPException) {
+      return problemResponse(c, new Problem(error.status, "Error", error.message));
+    }
+    // A bug: whoever runs Troupe sees where it is, whoever asked does not.
+    kernel.config.log(`${c.req.method} ${c.req.path} failed: ${error.stack}`);
+    const detail = "Something went wrong here; the console says more";
+    return problemResponse(c, new Problem(500, "Internal server error", detail));
+  });
+  return app;
+}

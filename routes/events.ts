@@ -1,0 +1,124 @@
+/**
+ * `/api/trees/:id/events`: a tree's journal as it grows, and its tasks as they change, as
+ * server-sent events. An entry's id is its `seq`, so that a client which reconnects misses nothing.
+ */
+import { findTree, listEntries, tasksOf } from "../db/views/api.ts";
+import {
+  PAGE_ROWS_MAX,
+  STREAM_EVERY_MS,
+  STREAM_PING_MS,
+  STREAMS_MAX,
+} from "../runtime/core/limits.ts";
+import { isFinal } from "../runtime/core/protocol.ts";
+import type { Kernel } from "../runtime/kernel.ts";
+import { Problem } from "./problem.ts";
+
+let open = 0;
+
+/**
+ * Events: `message` (a journal entry), `task` (a task that changed), `tree` (the tree that changed),
+ * and `end` once nothing more will come; then the stream closes.
+ * @param last the seq after which to begin
+ * @throws {Problem} 503 when too many streams are open
+ */
+export function treeEvents(kernel: Kernel, tree_id: string, last: number): Response {
+  if (open >= STREAMS_MAX) {
+    throw new Problem(503, "Service unavailable", `${STREAMS_MAX} streams are open, the limit`);
+  }
+  open++;
+  const wake = new Wake();
+  const callOff = kernel.events.subscribe(tree_id, () => wake.call());
+  const ping = setInterval(() => wake.call("ping"), STREAM_PING_MS);
+  const source = eventsOf(kernel, tree_id, last, wake);
+  const encoder = new TextEncoder();
+  const finish = () => {
+    clearInterval(ping);
+    callOff();
+    open--;
+  };
+  const body = new ReadableStream<Uint8Array>({
+    // Pulled: a slow reader is waited for, and what it missed it reads from the journal.
+    async pull(controller) {
+      const { done, value } = await source.next();
+      if (!done) return controller.enqueue(encoder.encode(value));
+      finish();
+      controller.close();
+    },
+    cancel() {
+      wake.close();
+      finish();
+    },
+  });
+  return new Response(body, {
+    headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+  });
+}
+
+/** Remembers that somebody called until somebody waits. */
+class Wake {
+  #called: "change" | "ping" | "close" | null = "change";
+  #resolve: (() => void) | null = null;
+
+  call(why: "change" | "ping" = "change"): void {
+    if (this.#called === null || this.#called === "ping") this.#called = why;
+    this.#resolve?.();
+  }
+
+  close(): void {
+    this.#called = "close";
+    this.#resolve?.();
+  }
+
+  async wait(): Promise<"change" | "ping" | "close"> {
+    if (this.#called === null) await new Promise<void>((resolve) => this.#resolve = resolve);
+    this.#resolve = null;
+    const why = this.#called!;
+    if (why !== "close") this.#called = null;
+    return why;
+  }
+}
+
+async function* eventsOf(
+  kernel: Kernel,
+  tree_id: string,
+  last: number,
+  wake: Wake,
+): AsyncGenerator<string> {
+  const db = kernel.store.read;
+  const shown = new Map<string, string>();
+  const changed = (id: string, view: unknown): boolean => {
+    const text = JSON.stringify(view);
+    if (shown.get(id) === text) return false;
+    shown.set(id, text);
+    return true;
+  };
+  yield "retry: 1000\n\n";
+  for (;;) {
+    const why = await wake.wait();
+    if (why === "close") return;
+    if (why === "ping") {
+      yield ": ping\n\n";
+      continue;
+    }
+    // Tasks are read before entries: what a task's status says, its journal says already.
+    const [tree, tasks] = await Promise.all([findTree(db, tree_id), tasksOf(db, tree_id)]);
+    for (;;) {
+      const page = await listEntries(db, { tree_id }, { after: last, limit: PAGE_ROWS_MAX });
+      for (const entry of page.items) yield event("message", entry, last = entry.seq);
+      if (page.next_cursor === null) break;
+    }
+    for (const task of tasks) if (changed(task.id, task)) yield event("task", task);
+    if (changed(tree_id, tree)) yield event("tree", tree);
+    if (tree && isFinal(tree.status) && tasks.every(({ status }) => isFinal(status))) {
+      yield event("end", { tree_id });
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, STREAM_EVERY_MS));
+  }
+}
+
+function event(type: string, value: unknown, id?: number): string {
+  return `${id === undefined ? "" : `id: ${id}\n`}event: ${type}\ndata: ${
+    JSON.stringify(value)
+  }\n\n`;
+}

@@ -1,0 +1,37 @@
+/** Errors as RFC 9457 problem documents: what is wrong, with which field, and never a stack. */
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+
+/** Thrown by a route; `app.ts` turns it into a response. */
+export class Problem extends Error {
+  override name = "Problem";
+  /** @param errors one line a field that is wrong */
+  constructor(
+    readonly status: ContentfulStatusCode,
+    readonly title: string,
+    readonly detail: string,
+    readonly errors: readonly { readonly field: string; readonly detail: string }[] = [],
+  ) {
+    super(detail);
+  }
+}
+
+export function problemResponse(c: Context, { status, title, detail, errors }: Problem): Response {
+  const body = {
+    type: "about:blank",
+    title,
+    status,
+    detail,
+    ...(errors.length > 0 ? { errors } : {}),
+  };
+  return c.body(JSON.stringify(body), status, { "content-type": "application/problem+json" });
+}
+
+export function notFound(what: string, id: string): Problem {
+  return new Problem(404, "Not found", `There is no ${what} ${id}`);
+}
+
+/** Bad input in one field. */
+export function badField(field: string, detail: string): Problem {
+  return new Problem(400, "Bad request", `${field}: ${detail}`, [{ field, detail }]);
+}
