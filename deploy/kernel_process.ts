@@ -98,8 +98,8 @@ function grants(data: string, sockets: string, environment: Record<string, strin
     // The database's native library, and what its loader looks at.
     "--allow-ffi",
     "--allow-sys=cpus,hostname,networkInterfaces",
-    // The cells, and the look at their CPU time.
-    `--allow-run=${Deno.execPath()},cat`,
+    // The cells, the look at their CPU time, and their end.
+    `--allow-run=${Deno.execPath()},cat,kill`,
   ];
 }
 

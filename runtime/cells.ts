@@ -389,10 +389,20 @@ function spawn(socket: string, config: CellsConfig): Deno.ChildProcess {
   }).spawn();
 }
 
+/**
+ * Ends a cell's process at once, then whatever it may have started. Signalling a group needs the right
+ * to run anything (`Deno.kill`), so that the kernel leaves it to `kill`, the one program granted.
+ */
 function killGroup(process: Deno.ChildProcess): void {
   try {
-    Deno.kill(-process.pid, "SIGKILL");
+    process.kill("SIGKILL");
   } catch {
-    // It is gone already.
+    // It has ended already; its group may still be there.
   }
+  new Deno.Command("kill", {
+    args: ["-KILL", "--", `-${process.pid}`],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).output().catch(() => {});
 }

@@ -35,7 +35,13 @@ export class DataFolder {
         return await holderOf(path);
       }
       const real = await Deno.realPath(path);
-      return new DataFolder(path, await nodeId(path), sockets, `${real}/workspaces`, lock);
+      return new DataFolder(
+        path,
+        await nodeId(path),
+        await Deno.realPath(sockets),
+        `${real}/workspaces`,
+        lock,
+      );
     } catch (error) {
       throw new ConfigError(
         `Cannot start: the data folder ${path} cannot be used (${reasonOf(error as Error)}). ` +

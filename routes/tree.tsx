@@ -1,0 +1,134 @@
+/** One tree: what was asked, what came of it, and its tasks nested as they asked each other. */
+import type { TaskMark, TaskView, TreeView } from "../db/views/pages.ts";
+import { PAGE_ROWS_MAX } from "../runtime/core/limits.ts";
+import { OFFLINE } from "../runtime/core/offline.ts";
+import { isFinal, type Purpose } from "../runtime/core/protocol.ts";
+import { Badge, duration, Moment, oneLine, Text } from "./components.tsx";
+import { Journal } from "./journal.tsx";
+
+const LINE_CHARACTERS = 110;
+
+/** Tasks that look back at another one: there for who wants to know, but not in the way. */
+const QUIET: readonly Purpose[] = ["evaluation", "documentation", "summary"];
+
+export const TREE_ID = "tree";
+export const headId = (task_id: string) => `head-${task_id}`;
+export const bodyId = (task_id: string) => `body-${task_id}`;
+export const itemId = (task_id: string) => `task-${task_id}`;
+/** The list of a task's children; with null the list that holds the root. */
+export const listId = (parent_id: string | null) => `tasks-${parent_id ?? "root"}`;
+
+/** The children of each task, in the order in which they began; the root's parent is null. */
+export type Family = ReadonlyMap<string | null, readonly TaskView[]>;
+
+export function TreePage(props: { tree: TreeView; marks: readonly TaskMark[]; family: Family }) {
+  return (
+    <>
+      <TreeHead tree={props.tree} marks={props.marks} />
+      <section aria-labelledby="tasks-title">
+        <h2 id="tasks-title">How it went</h2>
+        <TaskList parent_id={null} family={props.family} />
+      </section>
+    </>
+  );
+}
+
+export function TreeHead({ tree, marks }: { tree: TreeView; marks: readonly TaskMark[] }) {
+  const ended = marks.filter(({ status }) => isFinal(status)).length;
+  return (
+    <section id={TREE_ID} class="tree-head" aria-labelledby="tree-title">
+      <p class="facts">
+        <Badge status={tree.status} />
+        {marks.some(({ model }) => model === OFFLINE) && <span class="badge">offline model</span>}
+        <small>
+          Asked <Moment at={tree.created_at} />
+          {tree.ended_at !== null && `, took ${duration(tree.ended_at - tree.created_at)}`}
+        </small>
+        <small>{`${ended} of ${marks.length} tasks ended`}</small>
+      </p>
+      <h1 id="tree-title">{tree.instruction}</h1>
+      <div id="outcome" class={`outcome ${tree.status}`} aria-live="polite">
+        <TreeOutcome tree={tree} />
+      </div>
+      {marks.length > PAGE_ROWS_MAX && (
+        <p>
+          <small>
+            {`This page shows the first ${PAGE_ROWS_MAX} tasks. The API has all of them.`}
+          </small>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function TreeOutcome({ tree }: { tree: TreeView }) {
+  if (!isFinal(tree.status)) return <p class="pending">The result will stand here.</p>;
+  return (
+    <>
+      {tree.result !== null && (
+        <>
+          <h2>Result</h2>
+          <div class="text">{tree.result}</div>
+        </>
+      )}
+      {tree.reason !== null && <p class="reason">{tree.reason}</p>}
+      {tree.result === null && tree.reason === null && <p>It ended without a result.</p>}
+    </>
+  );
+}
+
+export function TaskList({ parent_id, family }: { parent_id: string | null; family: Family }) {
+  return (
+    <ul id={listId(parent_id)} class="tasks">
+      {family.get(parent_id)?.map((task) => <TaskItem key={task.id} task={task} family={family} />)}
+    </ul>
+  );
+}
+
+export function TaskItem({ task, family }: { task: TaskView; family: Family }) {
+  const quiet = QUIET.includes(task.purpose);
+  return (
+    <li id={itemId(task.id)} class={quiet ? "quiet" : ""}>
+      <details open={!quiet}>
+        <summary>
+          <TaskHead task={task} />
+        </summary>
+        <TaskBody task={task} />
+        <TaskList parent_id={task.id} family={family} />
+      </details>
+    </li>
+  );
+}
+
+/** The line that stands for a task. */
+export function TaskHead({ task }: { task: TaskView }) {
+  const { id, agent, purpose, status, instruction, started_at, ended_at } = task;
+  return (
+    <span id={headId(id)} class="task-head">
+      <Badge status={status} />
+      <strong>{agent}</strong>
+      <small class="purpose">{purpose}</small>
+      <span class="instruction" title={oneLine(instruction, 1000)}>
+        {oneLine(instruction, LINE_CHARACTERS)}
+      </span>
+      <small>
+        {started_at !== null && ended_at !== null && duration(ended_at - started_at)}
+      </small>
+    </span>
+  );
+}
+
+/** What came of a task, and its journal. */
+export function TaskBody({ task }: { task: TaskView }) {
+  return (
+    <div id={bodyId(task.id)} class="task-body">
+      {task.result !== null && (
+        <div class="result">
+          <Text of={task.result} />
+        </div>
+      )}
+      {task.reason !== null && <p class="reason">{task.reason}</p>}
+      <Journal entries={task.journal} />
+    </div>
+  );
+}
