@@ -35,7 +35,7 @@ export function Journal({ entries }: { entries: readonly JournalEntry[] }) {
 
 /** What the journal holds. A type that is not here is shown as it is. */
 type Said =
-  | { type: "task.started"; agent: string; turns_max: number }
+  | { type: "task.started"; instruction: string; turns_max: number }
   | { type: "model.replied"; model: string; stop_reason: string; content: Block[] }
   | { type: "model.failed"; reason: string }
   | { type: "tool.replied"; call_id: string; content: string; is_error?: boolean }
@@ -64,7 +64,12 @@ const SPOKEN = { hint: "Hint from a person", nudge: "Nudged", reminder: "Reminde
 function Entry({ message, calls }: { message: Said; calls: Calls }) {
   switch (message.type) {
     case "task.started":
-      return <Line title="Started">{`at most ${message.turns_max} turns`}</Line>;
+      return (
+        <>
+          <Line title="Started">{`at most ${message.turns_max} turns`}</Line>
+          <Text of={message.instruction} />
+        </>
+      );
     case "model.replied":
       return (
         <>
@@ -172,13 +177,13 @@ function Ending({ end }: { end: End }) {
         {end.task_id && <a href={`#${itemId(end.task_id)}`}>its task</a>}
       </p>
       {said !== null && <Text of={said} />}
-      {end.reason && <p class="reason">{oneLine(end.reason, 1000)}</p>}
+      {said === null && end.reason && <p class="reason">{oneLine(end.reason, 1000)}</p>}
     </>
   );
 }
 
 function Plain({ of }: { of: unknown }) {
-  return <pre><Text of={JSON.stringify(of, null, 2)} /></pre>;
+  return <Text of={JSON.stringify(of, null, 2)} />;
 }
 
 function callsIn(messages: readonly Said[]): Calls {

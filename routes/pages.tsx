@@ -1,5 +1,108 @@
+/** What a person sees and sends: the home page, one page a tree, their updates, and static files. */
 import { Hono } from "hono";
+import type { ComponentChildren } from "preact";
+import { newestTrees } from "../db/views/pages.ts";
+import { INSTRUCTION_BYTES_MAX } from "../runtime/core/limits.ts";
 import type { Kernel } from "../runtime/kernel.ts";
-export function pages(_kernel: Kernel): Hono {
-  return new Hono();
+import { oneLine, Trouble } from "./components.tsx";
+import { Home, type Mistake } from "./home.tsx";
+import { liveHome } from "./home_live.tsx";
+import { CONTENT_SECURITY_POLICY, page } from "./layout.tsx";
+import { PageStreams } from "./page_stream.ts";
+import { findAsset } from "./static/assets.ts";
+import { TreePage } from "./tree.tsx";
+import { liveTree, readFamily, readTree } from "./tree_live.tsx";
+
+export function pages(kernel: Kernel): Hono {
+  const app = new Hono();
+  const db = kernel.store.read;
+  const streams = new PageStreams(kernel.events);
+
+  app.use(async (c, next) => {
+    await next();
+    c.header("content-security-policy", CONTENT_SECURITY_POLICY);
+    c.header("x-content-type-options", "nosniff");
+    c.header("referrer-policy", "same-origin");
+  });
+
+  app.get("/", async (c) => c.html(await home(kernel)));
+
+  app.post("/trees", async (c) => {
+    // A body that is no form is a form without fields.
+    const form = await c.req.parseBody().catch(() => ({}));
+    const task = readTask(form);
+    if ("text" in task) return c.html(await home(kernel, task), task.status);
+    const { id, result } = await kernel.submit(task);
+    if (result.ok) return c.redirect(`/trees/${id}`, 303);
+    const text = `It was not started, and nothing of it was kept: ${result.reason}. Try again.`;
+    return c.html(trouble("Your task could not be started", text), 503);
+  });
+
+  app.get("/trees/:id", async (c) => {
+    const id = c.req.param("id");
+    const read = await readTree(db, id);
+    if (!read) return c.html(trouble("There is no such task", NO_TREE), 404);
+    const family = await readFamily(db, read.marks);
+    return c.html(page({
+      title: `${oneLine(read.tree.instruction, 60)} – Troupe`,
+      stream: `/trees/${id}/stream`,
+      children: <TreePage tree={read.tree} marks={read.marks} family={family} />,
+    }));
+  });
+
+  app.get("/stream", (c) => {
+    return streams.open("*", () => liveHome(db, kernel.clock)) ?? c.text(TOO_MANY, 503);
+  });
+
+  app.get("/trees/:id/stream", async (c) => {
+    const read = await readTree(db, c.req.param("id"));
+    if (!read) return c.text(NO_TREE, 404);
+    return streams.open(read.tree.id, () => liveTree(db, read)) ?? c.text(TOO_MANY, 503);
+  });
+
+  app.get("/static/:file", (c) => {
+    const asset = findAsset(c.req.path);
+    if (!asset) return c.text("There is no such file", 404);
+    c.header("cache-control", "public, max-age=31536000, immutable");
+    return c.body(asset.text, 200, { "content-type": asset.type });
+  });
+
+  return app;
+}
+
+const NO_TREE = "Nothing was ever asked under this address. Maybe a part of the link is missing.";
+const TOO_MANY = "Too many pages are open at once: this one shows what was, not what happens";
+const SECONDS_MAX = 86_400;
+
+async function home(kernel: Kernel, mistake?: Mistake): Promise<string> {
+  const trees = await newestTrees(kernel.store.read);
+  const props = { trees, playbooks: kernel.config.playbooks, now: kernel.clock.now(), mistake };
+  return page({ title: "Troupe", stream: "/stream", children: <Home {...props} /> });
+}
+
+function trouble(title: string, text: string): string {
+  const children: ComponentChildren = <Trouble title={title} text={text} />;
+  return page({ title: `${title} – Troupe`, stream: null, children });
+}
+
+type Task = { readonly instruction: string; readonly timeout_seconds?: number };
+
+/** What the form asks for, or what is wrong with it. */
+function readTask(form: Record<string, unknown>): Task | (Mistake & { status: 400 | 413 }) {
+  const instruction = typeof form.instruction === "string" ? form.instruction.trim() : "";
+  const bytes = new TextEncoder().encode(instruction).length;
+  if (instruction === "") {
+    return { status: 400, text: "Write what should be done: the task is empty.", instruction };
+  }
+  if (bytes > INSTRUCTION_BYTES_MAX) {
+    const text = `The task is ${bytes} bytes long; at most ${INSTRUCTION_BYTES_MAX} are possible.`;
+    return { status: 413, text, instruction };
+  }
+  if (form.timeout_seconds === undefined) return { instruction };
+  const timeout_seconds = Number(form.timeout_seconds);
+  if (Number.isInteger(timeout_seconds) && timeout_seconds >= 1 && timeout_seconds <= SECONDS_MAX) {
+    return { instruction, timeout_seconds };
+  }
+  const text = `The timeout must be a whole number of seconds from 1 to ${SECONDS_MAX}.`;
+  return { status: 400, text, instruction };
 }

@@ -62,17 +62,17 @@ export function TreeHead({ tree, marks }: { tree: TreeView; marks: readonly Task
 }
 
 function TreeOutcome({ tree }: { tree: TreeView }) {
-  if (!isFinal(tree.status)) return <p class="pending">The result will stand here.</p>;
+  const { status, result } = tree;
+  if (!isFinal(status)) return <p class="pending">The result will stand here.</p>;
+  const reason = reasonBeside(result, tree.reason);
   return (
     <>
-      {tree.result !== null && (
-        <>
-          <h2>Result</h2>
-          <div class="text">{tree.result}</div>
-        </>
-      )}
-      {tree.reason !== null && <p class="reason">{tree.reason}</p>}
-      {tree.result === null && tree.reason === null && <p>It ended without a result.</p>}
+      <h2>
+        {status === "done" ? "Result" : `It ${status === "failed" ? status : "was cancelled"}`}
+      </h2>
+      {result !== null && <div class="text">{result}</div>}
+      {reason !== null && <p class="reason">{reason}</p>}
+      {result === null && reason === null && <p>There is no result.</p>}
     </>
   );
 }
@@ -108,9 +108,7 @@ export function TaskHead({ task }: { task: TaskView }) {
       <Badge status={status} />
       <strong>{agent}</strong>
       <small class="purpose">{purpose}</small>
-      <span class="instruction" title={oneLine(instruction, 1000)}>
-        {oneLine(instruction, LINE_CHARACTERS)}
-      </span>
+      <span class="instruction">{firstLine(instruction)}</span>
       <small>
         {started_at !== null && ended_at !== null && duration(ended_at - started_at)}
       </small>
@@ -120,15 +118,29 @@ export function TaskHead({ task }: { task: TaskView }) {
 
 /** What came of a task, and its journal. */
 export function TaskBody({ task }: { task: TaskView }) {
+  const { id, status, result, journal } = task;
+  const reason = reasonBeside(result, task.reason);
   return (
-    <div id={bodyId(task.id)} class="task-body">
-      {task.result !== null && (
-        <div class="result">
-          <Text of={task.result} />
+    <div id={bodyId(id)} class="task-body">
+      {result !== null && (
+        <div class={`result ${status}`}>
+          <Text of={result} />
         </div>
       )}
-      {task.reason !== null && <p class="reason">{task.reason}</p>}
-      <Journal entries={task.journal} />
+      {reason !== null && <p class="reason">{reason}</p>}
+      <Journal entries={journal} />
     </div>
   );
+}
+
+/** The reason, unless the result says the same already: a failure's reason is its result, cut. */
+function reasonBeside(result: string | null, reason: string | null): string | null {
+  if (result === null || reason === null) return reason;
+  return result.startsWith(reason.replace(/…$/, "").trimEnd()) ? null : reason;
+}
+
+/** The journal shows the whole of it. */
+function firstLine(instruction: string): string {
+  const [first, ...more] = instruction.split("\n", 2);
+  return oneLine(more.length > 0 ? `${first} …` : first, LINE_CHARACTERS);
 }

@@ -21,6 +21,12 @@ const spares = new Map<string, Hosted[]>();
 let kinds: Record<string, string> = {};
 let spare: Record<string, number> = {};
 
+/** No frame for so long is a quiet moment; under constant load a spare is made after the longest wait. */
+const QUIET_MS = 20;
+const REFILL_WAIT_MAX_MS = 1_000;
+let heard_at = 0;
+let refilling = false;
+
 const connection = await Deno.connect({ transport: "unix", path: Deno.args[0] });
 const out = new FrameWriter(connection, () => Deno.exit(0));
 
@@ -34,6 +40,7 @@ try {
 Deno.exit(0);
 
 function onFrame(frame: ToCell): void {
+  heard_at = performance.now();
   switch (frame.t) {
     case "hello":
       kinds = frame.kinds;
@@ -45,8 +52,7 @@ function onFrame(frame: ToCell): void {
       taken.id = frame.worker;
       hosted.set(frame.worker, taken);
       post(taken, { type: "start", state: frame.state });
-      // Creating a worker blocks this thread for milliseconds: first hand over, then refill.
-      setTimeout(refill, 0);
+      refillLater();
       return;
     }
     case "deliver": {
@@ -60,6 +66,23 @@ function onFrame(frame: ToCell): void {
       hosted.get(frame.worker)?.worker.terminate();
       hosted.delete(frame.worker);
   }
+}
+
+/** Creating a worker blocks this thread and takes a core: it waits for a quiet moment. */
+function refillLater(): void {
+  if (refilling) return;
+  refilling = true;
+  const asked = performance.now();
+  const look = () => {
+    const now = performance.now();
+    if (now - heard_at < QUIET_MS && now - asked < REFILL_WAIT_MAX_MS) {
+      setTimeout(look, QUIET_MS);
+      return;
+    }
+    refilling = false;
+    refill();
+  };
+  setTimeout(look, QUIET_MS);
 }
 
 /** One spare at a time, so that frames are read in between. */

@@ -84,6 +84,13 @@ export class CellPool implements Cells {
     return cell;
   }
 
+  /** Has as many cells as `workers` need, so that the first burst finds them warm. */
+  reserve(workers: number): void {
+    for (let cells = this.#names; cells * WORKERS_PER_CELL_MAX < workers; cells++) {
+      this.onFull(`cell-${++this.#names}`);
+    }
+  }
+
   get size(): { cells: number; workers: number } {
     return { cells: this.#cells.size, workers: this.#seats.size };
   }

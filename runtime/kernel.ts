@@ -199,5 +199,6 @@ export class Kernel {
       });
     };
     await this.#supervisor.start();
+    cells.reserve(config.slots);
   }
 }

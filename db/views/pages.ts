@@ -5,6 +5,8 @@ import type { Schema } from "../schema.ts";
 
 /** Characters of an instruction in a list: more than its line shows. */
 const LISTED_CHARACTERS = 300;
+/** Ids of the same millisecond sort at random; rows are numbered in the order of their commits. */
+const BEGUN = sql`tasks.rowid`;
 
 export type TreeLine = Awaited<ReturnType<typeof newestTrees>>[number];
 
@@ -40,7 +42,7 @@ export function taskMarks(db: Kysely<Schema>, tree_id: string) {
         .whereRef("entries.task_id", "=", "tasks.id").as("last_seq")
     )
     .where("tree_id", "=", tree_id)
-    .orderBy("id").limit(PAGE_ROWS_MAX + 1).execute();
+    .orderBy(BEGUN).limit(PAGE_ROWS_MAX + 1).execute();
 }
 
 export interface JournalEntry {
@@ -60,7 +62,7 @@ export interface TaskView extends TaskRow {
   readonly journal: readonly JournalEntry[];
 }
 
-/** The named tasks with their journals, in the order of their ids. */
+/** The named tasks with their journals, in the order in which they began. */
 export async function findTasks(db: Kysely<Schema>, ids: readonly string[]): Promise<TaskView[]> {
   if (ids.length === 0) return [];
   const tasks = await taskRows(db, ids);
@@ -73,7 +75,7 @@ function taskRows(db: Kysely<Schema>, ids: readonly string[]) {
   return db.selectFrom("tasks")
     .select(["id", "parent_id", "purpose", "agent", "instruction", "status", "result", "reason"])
     .select(["model", "started_at", "ended_at"])
-    .where("id", "in", ids).orderBy("id").execute();
+    .where("id", "in", ids).orderBy(BEGUN).execute();
 }
 
 function lastEntries(db: Kysely<Schema>, task_ids: readonly string[]): Promise<JournalEntry[]> {

@@ -1,0 +1,281 @@
+/** Holds every import to the arrows of the house style, and each part to what it may do. */
+import assert from "node:assert/strict";
+import { CODE } from "./support/troupe.ts";
+
+/** Which parts of the program a part may import, besides itself. A part is the longest prefix. */
+const ARROWS: Record<string, readonly string[]> = {
+  "runtime/core": [],
+  "actors": ["runtime/core"],
+  "islands": ["runtime/core"],
+  "seeds": ["runtime/core"],
+  "deploy": ["runtime/core"],
+  "db": ["runtime/core"],
+  "runtime": ["db", "runtime/core"],
+  "routes": ["runtime", "runtime/core", "db/views", "islands"],
+  "main.ts": [
+    "actors",
+    "db",
+    "deploy",
+    "islands",
+    "routes",
+    "runtime",
+    "runtime/core",
+    "seeds",
+  ],
+};
+
+/**
+ * Imports beside the arrows. Commands of a person become units of work in the routes themselves: for
+ * that they take statements, and the one error of the store, from `db/`.
+ */
+const ALLOWED: readonly string[] = [
+  "routes/app.ts -> db/store.ts",
+  "routes/reviews.ts -> db/envelopes.ts",
+  "routes/reviews.ts -> db/reviews.ts",
+  "routes/trees.ts -> db/idempotency_keys.ts",
+  // Types only: what the pages' readers are given.
+  "routes/home_live.tsx -> db/schema.ts",
+  "routes/tree_live.tsx -> db/schema.ts",
+];
+
+/** Pure parts must not know any of these. */
+const IMPURE: readonly [what: string, pattern: RegExp][] = [
+  ["await", /\bawait\b/],
+  ["async", /\basync\b/],
+  ["Promise", /\bPromise\b/],
+  ["Date", /\bDate\b/],
+  ["performance", /\bperformance\b/],
+  ["Math.random", /\bMath\s*\.\s*random\b/],
+  ["crypto", /\bcrypto\b/],
+  ["fetch", /\bfetch\s*\(/],
+  ["Deno", /\bDeno\b/],
+  ["process", /\bprocess\s*\./],
+  ["a timer", /\b(setTimeout|setInterval|setImmediate|queueMicrotask)\b/],
+  ["console", /\bconsole\b/],
+  ["globalThis", /\bglobalThis\b/],
+  ["a dynamic import", /\bimport\s*\(/],
+];
+
+interface Source {
+  /** From the program's folder. */
+  readonly file: string;
+  /** Without comments; strings are kept. */
+  readonly code: string;
+  readonly imports: readonly string[];
+}
+
+const sources = await read();
+
+async function read(): Promise<Source[]> {
+  const files: string[] = ["main.ts"];
+  const parts = new Set(Object.keys(ARROWS).map((part) => part.split("/", 1)[0]));
+  const walk = async (folder: string): Promise<void> => {
+    for await (const { name, isDirectory } of Deno.readDir(`${CODE}${folder}`)) {
+      if (isDirectory) await walk(`${folder}/${name}`);
+      else if (/\.tsx?$/.test(name)) files.push(`${folder}/${name}`);
+    }
+  };
+  for (const part of parts) {
+    if (part === "main.ts") continue;
+    const known = await Deno.stat(`${CODE}${part}`).catch(() => null);
+    if (known?.isDirectory) await walk(part);
+  }
+  return await Promise.all(files.sort().map(async (file) => {
+    const code = withoutComments(await Deno.readTextFile(`${CODE}${file}`));
+    return { file, code, imports: importsOf(file, code) };
+  }));
+}
+
+/** Leaves strings and template literals as they are, and line numbers too. */
+function withoutComments(text: string): string {
+  const token =
+    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[^])*`)|\/\*[^]*?\*\/|(?<![:\\])\/\/[^\n]*/g;
+  return text.replace(token, (whole, string) => string ?? whole.replace(/[^\n]/g, " "));
+}
+
+/** What a file imports in any way, as a path from the program's folder or as it stands. */
+function importsOf(file: string, code: string): string[] {
+  const patterns = [
+    /\b(?:import|export)\b[^"'`;]*?\bfrom\s*["']([^"']+)["']/g,
+    /\bimport\s*["']([^"']+)["']/g,
+    /\bimport\s*\(\s*["']([^"']+)["']/g,
+    /\bimport\.meta\.resolve\(\s*["']([^"']+)["']/g,
+  ];
+  return patterns.flatMap((pattern) => [...code.matchAll(pattern)]).map(([, specifier]) =>
+    specifier.startsWith(".")
+      ? new URL(specifier, `file:///${file}`).pathname.slice(1)
+      : specifier
+  );
+}
+
+function partOf(file: string): string | undefined {
+  return Object.keys(ARROWS).filter((part) => file === part || file.startsWith(`${part}/`))
+    .sort((a, b) => b.length - a.length)[0];
+}
+
+function isOurs(specifier: string): boolean {
+  return partOf(specifier) !== undefined && /\.tsx?$/.test(specifier);
+}
+
+function mayImport(file: string, target: string): boolean {
+  const [from, to] = [partOf(file)!, partOf(target)];
+  if (to === undefined) return false;
+  return from === to || ALLOWED.includes(`${file} -> ${target}`) ||
+    ARROWS[from].some((part) => part === to || target.startsWith(`${part}/`));
+}
+
+function lineOf(code: string, pattern: RegExp): number | null {
+  const at = code.search(pattern);
+  return at < 0 ? null : code.slice(0, at).split("\n").length;
+}
+
+Deno.test("the sources are found and their imports are read", () => {
+  const known = new Map(sources.map(({ file, imports }) => [file, imports]));
+  assert.ok(sources.length > 60, `found ${sources.length} files`);
+  assert.ok(known.get("main.ts")!.includes("runtime/kernel.ts"));
+  // An import that is neither static nor of a value, and one that is resolved.
+  assert.ok(known.get("db/engine.ts")!.includes("libsql"));
+  assert.ok(known.get("main.ts")!.includes("actors/agent.ts"));
+  assert.ok(known.get("actors/agent.ts")!.includes("runtime/core/protocol.ts"));
+});
+
+Deno.test("the reader of imports sees each form of an import and no comment", () => {
+  const code = withoutComments(`
+    import a from "./a.ts"; // import x from "./x.ts"
+    import type { B,
+      C } from "../db/b.ts"; /* import y from "./y.ts" */
+    import "./side.ts";
+    export * from "./again.ts";
+    const url = "http://nowhere"; await import("./later.ts");
+    import.meta.resolve("./worker.ts");
+  `);
+  assert.deepEqual(importsOf("runtime/file.ts", code).sort(), [
+    "db/b.ts",
+    "runtime/a.ts",
+    "runtime/again.ts",
+    "runtime/later.ts",
+    "runtime/side.ts",
+    "runtime/worker.ts",
+  ]);
+});
+
+Deno.test("an import against the arrows would be noticed", () => {
+  assert.ok(!mayImport("runtime/core/actor.ts", "runtime/kernel.ts"));
+  assert.ok(!mayImport("db/tasks.ts", "runtime/kernel.ts"));
+  assert.ok(!mayImport("routes/trees.ts", "db/engine.ts"));
+  assert.ok(!mayImport("deploy/launcher.ts", "runtime/config.ts"));
+  assert.ok(!mayImport("actors/agent.ts", "db/tasks.ts"));
+  assert.ok(!mayImport("runtime/kernel.ts", "routes/app.ts"));
+  assert.ok(!mayImport("seeds/mod.ts", "main.ts"));
+  assert.ok(mayImport("routes/trees.ts", "db/views/api.ts"));
+});
+
+Deno.test("every import follows the arrows", () => {
+  const broken = sources.flatMap(({ file, imports }) =>
+    imports.filter(isOurs).filter((target) => !mayImport(file, target))
+      .map((target) => `${file} imports ${target}`)
+  );
+  assert.deepEqual(broken, []);
+});
+
+Deno.test("every allowed exception to the arrows is in use", () => {
+  const made = sources.flatMap(({ file, imports }) => imports.map((to) => `${file} -> ${to}`));
+  assert.deepEqual(ALLOWED.filter((one) => !made.includes(one)), []);
+});
+
+Deno.test("nothing imports a test", () => {
+  const broken = sources.filter(({ imports }) => imports.some((one) => one.startsWith("tests/")));
+  assert.deepEqual(broken.map(({ file }) => file), []);
+});
+
+Deno.test("the core knows no clock, no chance, no waiting and no outside world", () => {
+  const broken = sources.filter(({ file }) => partOf(file) === "runtime/core")
+    .flatMap(({ file, code }) =>
+      IMPURE.flatMap(([what, pattern]) => {
+        const line = lineOf(withoutStrings(code), pattern);
+        return line === null ? [] : [`${file}:${line} uses ${what}`];
+      })
+    );
+  assert.deepEqual(broken, []);
+});
+
+Deno.test("actors are as pure as the core", () => {
+  const broken = sources.filter(({ file }) => partOf(file) === "actors")
+    .flatMap(({ file, code }) =>
+      IMPURE.flatMap(([what, pattern]) => {
+        const line = lineOf(withoutStrings(code), pattern);
+        return line === null ? [] : [`${file}:${line} uses ${what}`];
+      })
+    );
+  assert.deepEqual(broken, []);
+});
+
+function withoutStrings(code: string): string {
+  return code.replace(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[^])*`/g, (text) =>
+    text.replace(/[^\n]/g, " "));
+}
+
+Deno.test("an actor, with everything that it imports as a value, needs no package", () => {
+  // A worker has no permission to read packages: types are erased before it starts.
+  const byFile = new Map(sources.map((source) => [source.file, source]));
+  const broken: string[] = [];
+  const seen = new Set<string>();
+  const visit = (file: string, from: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const source = byFile.get(file);
+    if (!source) return void broken.push(`${from} imports ${file}`);
+    const values = source.code.replace(/\b(?:import|export)\s+type\b[^"']*["'][^"']+["']/g, "");
+    for (const target of importsOf(file, values)) visit(target, file);
+  };
+  for (const { file } of sources) if (partOf(file) === "actors") visit(file, "the kernel");
+  assert.deepEqual(broken, []);
+});
+
+Deno.test("the core imports no package but the schemas", () => {
+  const broken = sources.filter(({ file }) => partOf(file) === "runtime/core")
+    .flatMap(({ file, imports }) =>
+      imports.filter((one) => !isOurs(one) && one !== "zod").map((one) => `${file} imports ${one}`)
+    );
+  assert.deepEqual(broken, []);
+});
+
+/** Ways of writing SQL; reading through the typed builder of `store.read` is none. */
+const SQL: readonly [what: string, pattern: RegExp][] = [
+  ["a piece of SQL", /\bsql\s*(?:<[^>`]*>)?\s*`/],
+  ["raw SQL", /\bsql\s*\.\s*(?:raw|lit|ref|table|id)\b/],
+  [
+    "a statement's builder",
+    /\bquery\s*\.\s*(?:insertInto|updateTable|deleteFrom|selectFrom|selectNoFrom|replaceInto)\b/,
+  ],
+  ["a write", /\.\s*(?:insertInto|updateTable|deleteFrom|replaceInto|mergeInto)\s*\(/],
+  [
+    "SQL in a string",
+    /["'`]\s*(?:SELECT\s|INSERT\s+(?:OR\s|INTO\s)|UPDATE\s+\w+\s+SET|DELETE\s+FROM|PRAGMA\s|CREATE\s+TABLE)/,
+  ],
+];
+
+/** The look whether the database answers at all. */
+const SQL_ALLOWED = ["routes/health.ts"];
+
+Deno.test("only db speaks SQL", () => {
+  const broken = sources
+    .filter(({ file }) => partOf(file) !== "db" && !SQL_ALLOWED.includes(file))
+    .flatMap(({ file, code }) =>
+      SQL.flatMap(([what, pattern]) => {
+        const line = lineOf(code, pattern);
+        return line === null ? [] : [`${file}:${line} has ${what}`];
+      })
+    );
+  assert.deepEqual(broken, []);
+});
+
+Deno.test("the database's packages are imported by db alone, except for types of what is read", () => {
+  const broken = sources.filter(({ file }) => partOf(file) !== "db")
+    .flatMap(({ file, code }) => {
+      const values = code.replace(/\bimport\s+type\b[^"']*["'][^"']+["']/g, "");
+      return importsOf(file, values).filter((one) => /^(kysely|libsql|@libsql)/.test(one))
+        .map((one) => `${file} imports ${one}`);
+    });
+  assert.deepEqual(broken, SQL_ALLOWED.map((file) => `${file} imports kysely`));
+});

@@ -1,0 +1,72 @@
+/** A real database in a folder of its own, with a tree to write about. */
+import assert from "node:assert/strict";
+import { seeding } from "../../db/seeding.ts";
+import { openStore, type Store } from "../../db/store.ts";
+import type { Row, Unit } from "../../db/unit.ts";
+import { newTree, type TreeRequest } from "../../runtime/router.ts";
+import { ulids } from "../../runtime/ports.ts";
+import { readSeeds } from "../../seeds/mod.ts";
+import { tempFolder } from "./folder.ts";
+
+export interface TempStore extends AsyncDisposable {
+  readonly store: Store;
+  /** Of the database, as `openStore` takes it. */
+  readonly url: string;
+  readonly folder: string;
+  /** Commits a unit that must succeed; gives the rows of each statement. */
+  commit(unit: Unit): Promise<readonly (readonly Row[])[]>;
+}
+
+/** An empty database, or one with the seeds. */
+export async function tempStore({ seeded = false } = {}): Promise<TempStore> {
+  const folder = await tempFolder();
+  const url = `file:${folder.path}/troupe.db`;
+  const store = await openStore(url);
+  const commit = async (unit: Unit) => {
+    const result = await store.commit(unit);
+    assert.ok(result.ok, result.ok ? "" : result.reason);
+    return result.rows;
+  };
+  if (seeded) await commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
+  return {
+    store,
+    url,
+    folder: folder.path,
+    commit,
+    [Symbol.asyncDispose]: async () => {
+      await store.close();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Begins a tree with its root task and first envelope; the database must be seeded. */
+export async function addTestTree(
+  { store, commit }: TempStore,
+  request: Partial<TreeRequest> = {},
+): Promise<{ tree_id: string; root_id: string }> {
+  const whole = { instruction: "Compute 1 + 1", agent: "generalist", ...request };
+  const tree = await newTree(store.read, whole, { timeout_seconds: 60 }, ulids, 1);
+  await commit(tree.unit);
+  return { tree_id: tree.id, root_id: tree.root_id };
+}
+
+/** Whether a unit was refused, and why. */
+export async function refusal(store: Store, unit: Unit): Promise<string> {
+  const result = await store.commit(unit);
+  assert.ok(!result.ok, "the unit was committed");
+  return result.reason;
+}
+
+/** Every row of some tables, to compare before and after. */
+export async function everyRow(
+  store: Store,
+  tables: readonly (
+    "trees" | "tasks" | "actors" | "entries" | "envelopes" | "outbox"
+  )[],
+): Promise<string> {
+  const rows = await Promise.all(tables.map((table) =>
+    store.read.selectFrom(table).selectAll().execute()
+  ));
+  return JSON.stringify(rows);
+}

@@ -1,0 +1,118 @@
+/** The real program as a process: the launcher with the permissions of `deno task start`. */
+import { tempFolder } from "./folder.ts";
+
+export const CODE = decodeURIComponent(new URL("../../", import.meta.url).pathname);
+
+/** What the task in `deno.json` grants the launcher. */
+const GRANTS = [
+  "--quiet",
+  "--no-prompt",
+  "--no-check",
+  "--allow-read",
+  "--allow-env",
+  "--allow-run",
+  "--allow-net=127.0.0.1",
+];
+
+/** What a process needs of the surroundings; nothing else of them reaches it. */
+const SURROUNDINGS = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "XDG_CACHE_HOME"];
+
+function launcher(args: readonly string[], env: Record<string, string>): Deno.Command {
+  const kept = SURROUNDINGS.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  });
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", ...GRANTS, "deploy/launcher.ts", ...args],
+    cwd: CODE,
+    clearEnv: true,
+    env: { ...Object.fromEntries(kept), PORT: "0", NO_COLOR: "1", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the launcher to its end. A launcher that would serve for ever is ended after `deadline_ms`. */
+export async function runLauncher(
+  args: readonly string[],
+  env: Record<string, string>,
+  deadline_ms = 30_000,
+): Promise<Ended> {
+  const process = launcher(args, env).spawn();
+  const late = setTimeout(() => process.kill("SIGTERM"), deadline_ms);
+  const { code, stdout, stderr } = await process.output();
+  clearTimeout(late);
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+export interface Troupe extends AsyncDisposable {
+  readonly url: string;
+  readonly data_dir: string;
+  /** Of the launcher. */
+  readonly pid: number;
+  /** What it has said on standard error so far. */
+  log(): string;
+  /** Of the kernel, as the kernel wrote it down. */
+  kernelPid(): Promise<number>;
+  /** Ends it politely; gives the launcher's exit code. */
+  stop(): Promise<number>;
+}
+
+/**
+ * Starts Troupe on a free port and waits until it says that it is ready.
+ * @param env goes before a data folder of its own, which is removed by `stop`
+ * @throws {Error} with what it said, when it ends before it is ready
+ */
+export async function startTroupe(
+  { env = {} }: { env?: Record<string, string> } = {},
+): Promise<Troupe> {
+  const own = env.DATA_DIR === undefined ? await tempFolder() : null;
+  const data_dir = env.DATA_DIR ?? own!.path;
+  const process = launcher(["start"], { DATA_DIR: data_dir, ...env }).spawn();
+  let log = "";
+  const ready = Promise.withResolvers<string>();
+  const said = follow(process.stdout, (text) => {
+    const url = /^Troupe is ready on (\S+)$/m.exec(text)?.[1];
+    if (url) ready.resolve(url);
+  });
+  const complained = follow(process.stderr, (text) => log = text);
+  process.status.then(async ({ code }) => {
+    await complained;
+    ready.reject(new Error(`Troupe ended with ${code} before it was ready: ${log}`));
+  });
+  let stopped: Promise<number> | null = null;
+  const stop = () =>
+    stopped ??= (async () => {
+      process.kill("SIGTERM");
+      const { code } = await process.status;
+      await Promise.all([said, complained]);
+      await own?.[Symbol.asyncDispose]();
+      return code;
+    })();
+  return {
+    url: await ready.promise,
+    data_dir,
+    pid: process.pid,
+    log: () => log,
+    kernelPid: async () => JSON.parse(await Deno.readTextFile(`${data_dir}/holder.json`)).pid,
+    stop,
+    [Symbol.asyncDispose]: async () => void await stop(),
+  };
+}
+
+/** Reads a stream to its end; `onText` gets all of it so far. */
+async function follow(
+  stream: ReadableStream<Uint8Array>,
+  onText: (text: string) => void,
+): Promise<void> {
+  let all = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) onText(all += text);
+}
