@@ -64,6 +64,11 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
   await folder.sign({ pid: Deno.pid, url });
   console.log(`Troupe is ready on ${url}`);
   console.log("No model is connected: the offline model plays the demo tasks.");
+  if (config.model_is_wanted) {
+    console.log(
+      "ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL is set, which this version cannot use yet.",
+    );
+  }
 
   const why = await Promise.race([kernel.gone, launcherGone()]);
   await Promise.race([server.shutdown(), delay(SHUTDOWN_MS)]);
@@ -134,7 +139,8 @@ if (import.meta.main) {
   } catch (error) {
     // A mistake of whoever started it, in words; anything else is a bug and shows where it is.
     const known = error instanceof ConfigError || error instanceof StoreError;
-    console.error(known ? error.message : error);
+    const debug = /^(1|true)$/.test(Deno.env.get("DEBUG_MODE") ?? "");
+    console.error(known && !debug ? error.message : error);
     Deno.exit(known ? EXIT.config : EXIT.restart);
   }
 }

@@ -2,7 +2,7 @@
 import { sql } from "kysely";
 import { prepared, query } from "./unit.ts";
 
-/** Takes hold of a live actor that nobody holds; the epoch that it returns is the claim's token. */
+/** Takes hold of a live actor that nobody else holds; the epoch that it returns is the claim's token. */
 export const claimActor = prepared<
   { address: string; owner: string; now: number; lease_until: number }
 >(
@@ -11,7 +11,9 @@ export const claimActor = prepared<
       .set({ epoch: sql`epoch + 1`, owner, lease_until, progress_at: now })
       .where("address", "=", address)
       .where("status", "=", "live")
-      .where((eb) => eb.or([eb("owner", "is", null), eb("lease_until", "<", now)]))
+      .where((eb) =>
+        eb.or([eb("owner", "is", null), eb("owner", "=", owner), eb("lease_until", "<", now)])
+      )
       .returning(["epoch", "kind", "tree_id", "state_json"]),
   { returns: true, expect: "one", refusal: "The actor has ended or somebody else holds it" },
 );

@@ -82,8 +82,11 @@ function socketFolder(data: string): string {
 function grants(data: string, sockets: string, environment: Record<string, string>): string[] {
   const { HOST = "127.0.0.1", PORT = "8000", DATABASE_URL = "" } = environment;
   const host = HOST.includes(":") && !HOST.startsWith("[") ? `[${HOST}]` : HOST;
-  const net = [PORT === "0" ? host : `${host}:${PORT}`];
-  if (/^(libsql|https?):/.test(DATABASE_URL)) net.push(new URL(DATABASE_URL).host);
+  // What is not a port or an address gets no grant; the kernel says what is wrong with it.
+  const port = /^\d{1,5}$/.test(PORT) && Number(PORT) <= 65_535 && PORT !== "0";
+  const net = [port ? `${host}:${PORT}` : host];
+  const database = URL.parse(DATABASE_URL)?.host;
+  if (database) net.push(database);
   for (let place = 0; place < CELLS_MAX; place++) net.push(`unix:${sockets}/${place}.sock`);
   return [
     // Its own code and seeds, its data.
@@ -104,7 +107,7 @@ function grants(data: string, sockets: string, environment: Record<string, strin
 }
 
 async function follow(
-  stream: ReadableStream<Uint8Array>,
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   onLine: (line: string) => void,
 ): Promise<void> {
   let rest = "";

@@ -15,7 +15,7 @@ import { trees } from "./trees.ts";
 
 export function createApp(
   kernel: Kernel,
-  config: Pick<Config, "host" | "admin_token" | "debug">,
+  config: Pick<Config, "host" | "admin_token">,
 ): Hono {
   const app = new Hono();
   app.route("/", health(kernel));

@@ -56,8 +56,8 @@ function Layout({ title, stream, children }: Frame) {
           </a>
           <span class="offline">
             <strong>Offline model.</strong>{" "}
-            No real model is connected: a small program plays the demo tasks. Set{" "}
-            <code>ANTHROPIC_API_KEY</code> or <code>ANTHROPIC_BASE_URL</code> to connect one.
+            No real model is connected: a small program plays the demo tasks. A real one will be
+            connected with <code>ANTHROPIC_API_KEY</code> or <code>ANTHROPIC_BASE_URL</code>.
           </span>
         </header>
         <main class="container">{children}</main>

@@ -67,9 +67,9 @@ export class CellPool implements Cells {
       await cell.open();
     } finally {
       this.#opening.delete(place);
+      this.#asked = false;
     }
     this.#cells.set(id, cell);
-    this.#asked = false;
     const stopWatching = this.#watch(cell);
     cell.gone.then((reason) => {
       stopWatching();
@@ -77,7 +77,8 @@ export class CellPool implements Cells {
       for (const [worker, seat] of this.#seats) {
         if (seat.cell !== cell) continue;
         this.#seats.delete(worker);
-        this.onFailure(worker, `its cell ended (${reason ?? "stopped"})`, true);
+        // Only when the offender is known are the others innocent: else any of them may have done it.
+        this.onFailure(worker, `its cell ended (${reason ?? "stopped"})`, cell.offender_known);
       }
     });
     this.#seatTheHomeless();
@@ -101,12 +102,16 @@ export class CellPool implements Cells {
     if (cell) this.#seat(cell, worker, kind, state);
     else {
       this.#homeless.set(worker, { kind, state, frames: [] });
-      if (!this.#asked) {
-        this.#asked = true;
-        this.onFull(`cell-${++this.#names}`);
-      }
+      this.#askForMore();
     }
     return worker;
+  }
+
+  /** One cell at a time: the next is asked for when this one is there and does not suffice. */
+  #askForMore(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    this.onFull(`cell-${++this.#names}`);
   }
 
   deliver(worker: number, envelope: string, message: Message): void {
@@ -144,7 +149,7 @@ export class CellPool implements Cells {
   #seatTheHomeless(): void {
     for (const [worker, { kind, state, frames }] of this.#homeless) {
       const cell = this.#withRoom();
-      if (!cell) return;
+      if (!cell) return this.#askForMore();
       this.#homeless.delete(worker);
       this.#seat(cell, worker, kind, state);
       for (const frame of frames) {
@@ -228,7 +233,9 @@ export class CellPool implements Cells {
     // Without a way to look at the CPU time, only the end of the process is sure.
     const spins = before === null || after === null ||
       after - before > TERMINATE_GRACE_MS * SPIN_CPU_SHARE;
-    if (spins) seat.cell.kill("a worker in it spins and cannot be terminated");
+    if (!spins) return;
+    seat.cell.offender_known = true;
+    seat.cell.kill("a worker in it spins and cannot be terminated");
   }
 }
 
@@ -240,6 +247,8 @@ class Cell implements Child {
   heard_at = 0;
   /** True once it is being ended: no new actor may move in. */
   doomed = false;
+  /** True when one worker is known to be why: the others are innocent. */
+  offender_known = false;
   #process!: Deno.ChildProcess;
   #out!: FrameWriter;
   #end!: (reason: string | null) => void;
@@ -298,6 +307,7 @@ class Cell implements Child {
   }
 
   async stop(): Promise<void> {
+    this.offender_known = true;
     this.kill("stopped");
     await this.gone;
   }

@@ -12,7 +12,7 @@ const whole = (least: number, most: number, standard: number) =>
 
 const text = z.string().transform((text) => text || undefined).optional();
 
-/** Every variable that Troupe reads, with its default. `docs/configuration.md` says it in words. */
+/** Every variable that Troupe reads, with its default. The README has the table. */
 const ENVIRONMENT = z.object(
   {
     HOST: text.transform((host) => host ?? "127.0.0.1"),
@@ -44,7 +44,8 @@ export interface Config {
   readonly default_timeout_seconds: number;
   readonly supervisor_check_interval_seconds: number;
   readonly admin_token: string | null;
-  readonly debug: boolean;
+  /** Whether a model's key or address is set. */
+  readonly model_is_wanted: boolean;
 }
 
 /** A mistake of whoever starts Troupe: said in one sentence, without a stack. */
@@ -72,7 +73,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     default_timeout_seconds: read.DEFAULT_TIMEOUT_SECONDS,
     supervisor_check_interval_seconds: read.SUPERVISOR_CHECK_INTERVAL,
     admin_token: read.TROUPE_ADMIN_TOKEN ?? null,
-    debug: read.DEBUG_MODE,
+    model_is_wanted: Boolean(read.ANTHROPIC_API_KEY || read.ANTHROPIC_BASE_URL),
   };
 }
 

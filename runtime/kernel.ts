@@ -183,6 +183,7 @@ export class Kernel {
           cells,
           performing,
           owner: config.node_id,
+          onStuck: () => this.#watch.expect(0),
           slots: config.slots,
         });
         return Promise.resolve(this.#scheduler);

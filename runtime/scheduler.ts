@@ -12,7 +12,7 @@ import { endTask, taskRuns, taskWaits } from "../db/tasks.ts";
 import { treeRuns } from "../db/trees.ts";
 import type { Row } from "../db/unit.ts";
 import { afterFailure } from "./core/delivery.ts";
-import { LEASE_MS, LEASE_RENEW_MS, STOP_GRACE_MS } from "./core/limits.ts";
+import { LEASE_MS, LEASE_RENEW_MS, RETRY_MAX_MS, STOP_GRACE_MS } from "./core/limits.ts";
 import type { Address, Effect, Message } from "./core/protocol.ts";
 import { type Runnable, Schedule } from "./core/schedule.ts";
 import type { Events } from "./events.ts";
@@ -55,6 +55,8 @@ export interface SchedulerParts {
   readonly log: Log;
   /** This node, as the owner of claims. */
   readonly owner: string;
+  /** Called when an actor says that it is stuck. */
+  readonly onStuck: () => void;
   /** How many actors may run at once. */
   readonly slots: number;
 }
@@ -242,6 +244,7 @@ export class Scheduler implements Child {
       return;
     }
     if (step.effects.some(({ type }) => type === "drop_effects")) performing.abort(address);
+    if (step.effects.some(({ type }) => type === "stuck")) this.#parts.onStuck();
     this.#perform(active, settling.due);
     this.#deliver(active, result.rows.at(-1)![0]);
   }
@@ -330,8 +333,11 @@ export class Scheduler implements Child {
     ]).catch(unknownOutcome);
     const called = this.#moving.get(address) !== null;
     this.#moving.delete(address);
-    if (!result.ok) log(`Cannot passivate ${address}: ${result.reason}`);
-    else if (called || result.rows[2].length > 0) this.wake(active.runnable);
+    if (!result.ok) {
+      log(`Cannot passivate ${address}: ${result.reason}`);
+      // Still held by this node: claimed once more, it is let go of again or goes on.
+      clock.after(RETRY_MAX_MS, () => this.wake(active.runnable));
+    } else if (called || result.rows[2].length > 0) this.wake(active.runnable);
     events.publish(tree_id);
     this.#pump();
   }

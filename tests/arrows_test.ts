@@ -80,10 +80,12 @@ async function read(): Promise<Source[]> {
     const known = await Deno.stat(`${CODE}${part}`).catch(() => null);
     if (known?.isDirectory) await walk(part);
   }
-  return await Promise.all(files.sort().map(async (file) => {
-    const code = withoutComments(await Deno.readTextFile(`${CODE}${file}`));
-    return { file, code, imports: importsOf(file, code) };
-  }));
+  return await Promise.all(
+    files.sort().map(async (file) => {
+      const code = withoutComments(await Deno.readTextFile(`${CODE}${file}`));
+      return { file, code, imports: importsOf(file, code) };
+    }),
+  );
 }
 
 /** Leaves strings and template literals as they are, and line numbers too. */
@@ -102,9 +104,7 @@ function importsOf(file: string, code: string): string[] {
     /\bimport\.meta\.resolve\(\s*["']([^"']+)["']/g,
   ];
   return patterns.flatMap((pattern) => [...code.matchAll(pattern)]).map(([, specifier]) =>
-    specifier.startsWith(".")
-      ? new URL(specifier, `file:///${file}`).pathname.slice(1)
-      : specifier
+    specifier.startsWith(".") ? new URL(specifier, `file:///${file}`).pathname.slice(1) : specifier
   );
 }
 
@@ -211,8 +211,10 @@ Deno.test("actors are as pure as the core", () => {
 });
 
 function withoutStrings(code: string): string {
-  return code.replace(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[^])*`/g, (text) =>
-    text.replace(/[^\n]/g, " "));
+  return code.replace(
+    /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[^])*`/g,
+    (text) => text.replace(/[^\n]/g, " "),
+  );
 }
 
 Deno.test("an actor, with everything that it imports as a value, needs no package", () => {

@@ -139,7 +139,9 @@ function checkInvariants(path: string): void {
 /** The journal is the agent: running it again leads to the very state that was written. */
 function checkReplay(all: (sql: string) => Record<string, unknown>[]): void {
   const journals = new Map<string, AgentMessage[]>();
-  for (const row of all("SELECT task_id, message_json FROM entries WHERE received = 1 ORDER BY seq")) {
+  for (
+    const row of all("SELECT task_id, message_json FROM entries WHERE received = 1 ORDER BY seq")
+  ) {
     const journal = journals.get(row.task_id as string) ?? [];
     journals.set(row.task_id as string, journal);
     journal.push(JSON.parse(row.message_json as string));
@@ -156,9 +158,12 @@ function checkEnds(path: string, trees: readonly string[]): void {
   const db = new Database(path, { readonly: true });
   for (const id of trees) {
     const [tree] = db.prepare("SELECT status, result FROM trees WHERE id = ?").all([id]);
-    assert.deepEqual({ ...tree }, { status: "done", result: "The workshop costs 2420 euros" });
+    assert.deepEqual({ ...tree as object }, {
+      status: "done",
+      result: "The workshop costs 2420 euros",
+    });
     const [count] = db.prepare("SELECT count(*) AS n FROM tasks WHERE tree_id = ?").all([id]);
-    assert.equal(count.n, 49);
+    assert.equal((count as { n: number }).n, 49);
   }
   db.close();
 }

@@ -98,7 +98,10 @@ async function assertShut(
 Deno.test("a file tool works inside of the workspace", async () => {
   await using shop = await workspaces();
   const { use } = shop;
-  assert.equal((await use("write_file", { path: "a/b.txt", content: "one\ntwo" })).is_error, undefined);
+  assert.equal(
+    (await use("write_file", { path: "a/b.txt", content: "one\ntwo" })).is_error,
+    undefined,
+  );
   assert.equal((await use("read_file", { path: "a/b.txt" })).content, "one\ntwo");
   await use("edit_file", { path: "a/b.txt", old_text: "two", new_text: "three" });
   assert.equal((await use("read_file", { path: "./a/b.txt", from_line: 2 })).content, "three");
@@ -269,12 +272,18 @@ Deno.test("an agent cannot create one that has resolve_task", async () => {
 Deno.test("resolve_task is refused outside of a supervision task", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
-  const child = await newChild(db.store.read, root_id, {
-    agent: "supervisor",
-    instruction: "Resolve my parent",
-    purpose: "subtask",
-    call_id: "c",
-  }, ulids, 1);
+  const child = await newChild(
+    db.store.read,
+    root_id,
+    {
+      agent: "supervisor",
+      instruction: "Resolve my parent",
+      purpose: "subtask",
+      call_id: "c",
+    },
+    ulids,
+    1,
+  );
   await db.commit(child.statements);
   const input = { action: "cancel", comment: "I want it to end" };
   for (const task_id of [root_id, child.id]) {
@@ -287,12 +296,18 @@ Deno.test("resolve_task is refused outside of a supervision task", async () => {
 Deno.test("resolve_task in a supervision task ends the stuck task and spares the supervisor", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
-  const child = await newChild(db.store.read, root_id, {
-    agent: "supervisor",
-    instruction: "Decide",
-    purpose: "supervision",
-    call_id: null,
-  }, ulids, 1);
+  const child = await newChild(
+    db.store.read,
+    root_id,
+    {
+      agent: "supervisor",
+      instruction: "Decide",
+      purpose: "supervision",
+      call_id: null,
+    },
+    ulids,
+    1,
+  );
   await db.commit(child.statements);
   const input = { action: "cancel", comment: "It never answers" };
   const outcome = await useStore(

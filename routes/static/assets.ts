@@ -1,8 +1,7 @@
-// deno-lint-ignore-file no-import-prefix -- the import map has no entry for a file of these packages
 /** The files a page loads, held in memory under names that change with their content. */
-import pico from "npm:@picocss/pico@2.1.1/css/pico.min.css" with { type: "text" };
-import sse from "npm:htmx.org@4.0.1/dist/ext/hx-sse.min.js" with { type: "text" };
-import htmx from "npm:htmx.org@4.0.1/dist/htmx.min.js" with { type: "text" };
+import pico from "@picocss/pico/css/pico.min.css" with { type: "text" };
+import sse from "htmx.org/dist/ext/hx-sse.min.js" with { type: "text" };
+import htmx from "htmx.org/dist/htmx.min.js" with { type: "text" };
 import troupe from "./troupe.css" with { type: "text" };
 import icon from "./troupe.svg" with { type: "text" };
 

@@ -43,11 +43,11 @@ function splitting(scene: Scene): Call[] | null {
 /** Stages one after the other, each a list of parts that do not depend on each other. */
 function stagesOf(task: string): string[][] {
   const quoted: string[] = [];
-  const plain = task.replace(/"[^"]*"|'[^']*'/g, (text) => `\u0000${quoted.push(text) - 1}\u0000`);
+  const plain = task.replace(/"[^"]*"|'[^']*'/g, (text) => `\uE000${quoted.push(text) - 1}\uE000`);
   const parts = plain.replace(/[.!]\s*$/, "").split(/\s*(?:,|;|\band\b|\.\s)?\s*\bthen\b\s*,?\s*/i);
   return parts.map((stage) =>
     stage.split(/\s*(?:,\s*and\b|;|,|\band\b)\s*/i)
-      .map((part) => part.replace(/\u0000(\d+)\u0000/g, (_, at) => quoted[at]).trim())
+      .map((part) => part.replace(/\uE000(\d+)\uE000/g, (_, at) => quoted[at]).trim())
       .filter((part) => part !== "")
   ).filter((stage) => stage.length > 0);
 }

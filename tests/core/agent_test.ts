@@ -140,7 +140,10 @@ for (
   ] as [string, unknown][]
 ) {
   Deno.test(`end_task with ${what} is refused and the model is asked again`, () => {
-    const reply = { ...calls(1), content: [{ type: "tool_use", id: "end", name: "end_task", input }] };
+    const reply = {
+      ...calls(1),
+      content: [{ type: "tool_use", id: "end", name: "end_task", input }],
+    };
     const again = after(started(), reply as unknown as AgentMessage);
     assert.equal(again.ending, undefined);
     assert.deepEqual(kinds(again), ["note", "ask_model"]);
@@ -257,7 +260,10 @@ Deno.test("a result of an unknown call is ignored", () => {
 });
 
 Deno.test("a second result of one call is ignored", () => {
-  ignores([started(), calls(1, ["a", "list_files"], ["b", "list_files"]), result("a")], result("a"));
+  ignores(
+    [started(), calls(1, ["a", "list_files"], ["b", "list_files"]), result("a")],
+    result("a"),
+  );
 });
 
 Deno.test("a result for a call named like a member of every object is ignored", () => {

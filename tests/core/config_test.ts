@@ -69,10 +69,14 @@ for (const host of ["0.0.0.0", "::", "192.168.1.5", "example.org", "127.0.0.1.ex
 }
 
 for (const host of ["127.0.0.1", "localhost", "::1", "[::1]"]) {
-  Deno.test(`HOST=${host} needs no token`, () => assert.equal(readConfig({ HOST: host }).host, host));
+  Deno.test(`HOST=${host} needs no token`, () =>
+    assert.equal(readConfig({ HOST: host }).host, host));
 }
 
 Deno.test("the database stands in the data folder unless DATABASE_URL says otherwise", () => {
   assert.equal(readConfig({ DATA_DIR: "d" }).database_url, "file:d/troupe.db");
-  assert.equal(readConfig({ DATABASE_URL: "libsql://db.example" }).database_url, "libsql://db.example");
+  assert.equal(
+    readConfig({ DATABASE_URL: "libsql://db.example" }).database_url,
+    "libsql://db.example",
+  );
 });

@@ -90,7 +90,9 @@ for (
   });
 }
 
-for (const task of ["Compute 17 * 23 + 4", "What is 17*23+4?", "  calculate: (17 * 23) + 4.", "395"]) {
+for (
+  const task of ["Compute 17 * 23 + 4", "What is 17*23+4?", "  calculate: (17 * 23) + 4.", "395"]
+) {
   Deno.test(`"${task.trim()}" ends with 395`, () => {
     assert.deepEqual(answers(task), [endTask("success", "395")]);
   });
@@ -164,7 +166,9 @@ Deno.test("a tool that is lacking is requested first", () => {
   assert.match(call.input.tools_needed as string, /read_file/);
 });
 
-for (const task of ["Write a poem about the sea", "Hello", "<task>Compute 1 + 1</task>", "0x10 + q"]) {
+for (
+  const task of ["Write a poem about the sea", "Hello", "<task>Compute 1 + 1</task>", "0x10 + q"]
+) {
   Deno.test(`"${task}" fails with the explanation of the offline model`, () => {
     assert.deepEqual(answers(task), [endTask("failure", UNKNOWABLE)]);
   });
@@ -177,7 +181,12 @@ Deno.test("the explanation names what a real model needs", () => {
 
 Deno.test("what a child returned is read as its status and its text", () => {
   const block = (content: string, is_error?: boolean) =>
-    outcomeOf({ type: "tool_result", tool_use_id: "a", content, ...(is_error ? { is_error } : {}) });
+    outcomeOf({
+      type: "tool_result",
+      tool_use_id: "a",
+      content,
+      ...(is_error ? { is_error } : {}),
+    });
   assert.deepEqual(block(child("7")), { status: "success", text: "7" });
   assert.deepEqual(block(lost("no")), { status: "failure", text: "no" });
   assert.deepEqual(block("plain"), { status: "success", text: "plain" });

@@ -107,10 +107,13 @@ Deno.test("restarts that are a whole period ago are forgotten", () => {
 
 Deno.test("a dead supervisor is restarted as one child among others", () => {
   const below = { ...supervisor("one_for_one"), id: "below" };
-  assert.deepEqual(restarted(supervisor("rest_for_one", [worker("a"), below, worker("c")]), "below"), [
-    "below",
-    "c",
-  ]);
+  assert.deepEqual(
+    restarted(supervisor("rest_for_one", [worker("a"), below, worker("c")]), "below"),
+    [
+      "below",
+      "c",
+    ],
+  );
 });
 
 Deno.test("the death of the store ends the kernel, and that of a performer takes nobody else along", () => {

@@ -32,9 +32,7 @@ async function written(frames: readonly unknown[], most = Infinity): Promise<Uin
     },
   }, (error) => assert.fail(error));
   for (const frame of frames) writer.write(frame);
-  await until("all bytes", () =>
-    writes.reduce((sum, { length }) => sum + length, 0) === expected
-  );
+  await until("all bytes", () => writes.reduce((sum, { length }) => sum + length, 0) === expected);
   return writes;
 }
 
@@ -64,8 +62,9 @@ Deno.test("a connection that takes a few bytes at a time gets every byte in orde
 
 Deno.test("a frame over the limit is refused by its head alone, before its body is there", async () => {
   const head = framed(new Uint8Array(0), FRAME_BYTES_MAX + 1);
-  await assert.rejects(all(head), (error) =>
-    error instanceof WireError && /over the limit/.test(error.message)
+  await assert.rejects(
+    all(head),
+    (error) => error instanceof WireError && /over the limit/.test(error.message),
   );
 });
 

@@ -94,7 +94,9 @@ Deno.test("a unit takes effect as a whole or not at all, wherever it fails", asy
   const tree = await addTestTree(db);
   const good = [note(tree, "a"), hint(tree, "e"), note(tree, "b")];
   const before = await everyRow(db.store, TABLES);
-  for (const bad of [plain("INSERT INTO nowhere VALUES (1)"), hint({ ...tree, root_id: "?" }, "x")]) {
+  for (
+    const bad of [plain("INSERT INTO nowhere VALUES (1)"), hint({ ...tree, root_id: "?" }, "x")]
+  ) {
     for (let at = 0; at <= good.length; at++) {
       await refusal(db.store, good.toSpliced(at, 0, bad));
       assert.equal(await everyRow(db.store, TABLES), before, `failing at ${at}`);
@@ -299,7 +301,12 @@ Deno.test("an envelope that waits for its next attempt holds back those behind i
 Deno.test("a text with every kind of character and a large one come back as they were", async () => {
   await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
-  const texts = ["a", "ünï 😀 '\"; DROP TABLE trees; --", "\u0000\n", "x".repeat(MESSAGE_BYTES_MAX)];
+  const texts = [
+    "a",
+    "ünï 😀 '\"; DROP TABLE trees; --",
+    "\u0000\n",
+    "x".repeat(MESSAGE_BYTES_MAX),
+  ];
   for (const [at, text] of texts.entries()) await db.commit([hint(tree, `e${at}`, text)]);
   const rows = await db.store.read.selectFrom("envelopes").select("message_json")
     .where("id", "like", "e_").orderBy("seq").execute();

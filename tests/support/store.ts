@@ -65,8 +65,8 @@ export async function everyRow(
     "trees" | "tasks" | "actors" | "entries" | "envelopes" | "outbox"
   )[],
 ): Promise<string> {
-  const rows = await Promise.all(tables.map((table) =>
-    store.read.selectFrom(table).selectAll().execute()
-  ));
+  const rows = await Promise.all(
+    tables.map((table) => store.read.selectFrom(table).selectAll().execute()),
+  );
   return JSON.stringify(rows);
 }

@@ -110,7 +110,7 @@ export async function startTroupe(
 
 /** Reads a stream to its end; `onText` gets all of it so far. */
 async function follow(
-  stream: ReadableStream<Uint8Array>,
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   onText: (text: string) => void,
 ): Promise<void> {
   let all = "";
