@@ -8,7 +8,7 @@ import { openStore, type Store, StoreError } from "./db/store.ts";
 import { createApp } from "./routes/app.ts";
 import { type Config, ConfigError, readConfig } from "./runtime/config.ts";
 import { EXIT } from "./runtime/core/exit.ts";
-import { VARIABLES } from "./runtime/core/variables.ts";
+import { VARIABLES } from "./runtime/core/launch.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
 import { Kernel } from "./runtime/kernel.ts";
 import { readPlaybooks, readSeeds } from "./seeds/mod.ts";
@@ -40,6 +40,10 @@ async function main([command, ...flags]: string[]): Promise<number> {
 
 /** Runs the kernel and its page until the launcher closes our input. */
 async function serve(config: Config, folder: DataFolder): Promise<number> {
+  // The port first: who cannot serve must not take up work. Until the kernel runs, it says so.
+  let answer: (request: Request) => Response | Promise<Response> = () =>
+    new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
+  const server = listen(config, (request) => answer(request));
   const kernel = await Kernel.start({
     database_url: config.database_url,
     node_id: folder.node_id,
@@ -58,7 +62,7 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
       if (store.created) await seedInto(store, false);
     },
   });
-  const server = listen(config, createApp(kernel, config));
+  answer = createApp(kernel, config).fetch;
   const { hostname, port } = server.addr as Deno.NetAddr;
   const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   await folder.sign({ pid: Deno.pid, url });
@@ -82,14 +86,17 @@ const SPARE_MAX = 4;
 /** Open streams never end by themselves: so long is waited for requests, then they are cut. */
 const SHUTDOWN_MS = 200;
 
-function listen(config: Config, app: ReturnType<typeof createApp>): Deno.HttpServer {
+function listen(
+  config: Config,
+  answer: (request: Request) => Response | Promise<Response>,
+): Deno.HttpServer {
   try {
     return Deno.serve({
       hostname: config.host.replace(/^\[|\]$/g, ""),
       port: config.port,
       onListen: () => {},
       automaticCompression: true,
-    }, app.fetch);
+    }, answer);
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       throw new ConfigError(

@@ -82,7 +82,7 @@ const agent: Actor<AgentState, Received> = actor<AgentState, Received>({
         if (state.phase !== "thinking" || message.turn !== state.turn) return next(state);
         return close(state, { status: "failed", result: null, reason: message.reason });
       case "tool.replied":
-        if (!(message.call_id in state.pending)) return next(state);
+        if (!Object.hasOwn(state.pending, message.call_id)) return next(state);
         return onToolReply(state, message);
       case "child.ended":
         if (state.phase !== "closing" || message.purpose !== "summary") return next(state);

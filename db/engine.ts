@@ -41,6 +41,8 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
   // FULL: a commit that was answered survives a power cut.
   db.exec("PRAGMA synchronous = FULL");
   db.exec("PRAGMA foreign_keys = ON");
+  // Else INSERT OR REPLACE would remove rows past the triggers that keep the journal as it is.
+  db.exec("PRAGMA recursive_triggers = ON");
   if (readonly) db.exec("PRAGMA query_only = ON");
   const statements = new Map<string, ReturnType<typeof db.prepare>>();
 

@@ -78,7 +78,8 @@ async function open({ url, readonly }: { url: string; readonly: boolean }): Prom
   // One look at the first page tells a database from a file of another kind.
   const tables = await engine.run("SELECT name FROM sqlite_schema WHERE type = 'table'", []);
   const known = tables.map(({ name }) => name);
-  if (known.includes("entries") !== known.includes("kysely_migration") && known.length > 0) {
+  const ours = known.includes("entries") && known.includes("kysely_migration");
+  if (known.length > 0 && !ours) {
     throw new Error("it is a database of another program");
   }
   const created = known.length === 0;

@@ -1,6 +1,6 @@
 /** The environment that Troupe starts with: the process's own, then what a `.env` file adds. */
 import { parseEnv } from "node:util";
-import { VARIABLES } from "../runtime/core/variables.ts";
+import { VARIABLES } from "../runtime/core/launch.ts";
 
 /** Reads the variables that Troupe knows. What the process has goes before the file. */
 export async function load(): Promise<Record<string, string>> {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { CELLS_MAX } from "../runtime/core/limits.ts";
-import { VARIABLES } from "../runtime/core/variables.ts";
+import { grantList, VARIABLES } from "../runtime/core/launch.ts";
 
 export interface KernelProcess {
   readonly status: Promise<Deno.CommandStatus>;
@@ -81,7 +81,11 @@ function socketFolder(data: string): string {
 /** Each grant with its reason; nothing else is given. */
 function grants(data: string, sockets: string, environment: Record<string, string>): string[] {
   const { HOST = "127.0.0.1", PORT = "8000", DATABASE_URL = "" } = environment;
-  const host = HOST.includes(":") && !HOST.startsWith("[") ? `[${HOST}]` : HOST;
+  const host = !/^[\w.:[\]-]+$/.test(HOST)
+    ? "127.0.0.1"
+    : HOST.includes(":") && !HOST.startsWith("[")
+    ? `[${HOST}]`
+    : HOST;
   // What is not a port or an address gets no grant; the kernel says what is wrong with it.
   const port = /^\d{1,5}$/.test(PORT) && Number(PORT) <= 65_535 && PORT !== "0";
   const net = [port ? `${host}:${PORT}` : host];
@@ -90,10 +94,10 @@ function grants(data: string, sockets: string, environment: Record<string, strin
   for (let place = 0; place < CELLS_MAX; place++) net.push(`unix:${sockets}/${place}.sock`);
   return [
     // Its own code and seeds, its data.
-    `--allow-read=${code},${data},${sockets}`,
-    `--allow-write=${data},${sockets}`,
+    `--allow-read=${grantList([code, data, sockets])}`,
+    `--allow-write=${grantList([data, sockets])}`,
     // The page and the API, a remote database, the cells' sockets.
-    `--allow-net=${net.join(",")}`,
+    `--allow-net=${grantList(net)}`,
     // Its variables, and those that the database's and the YAML library ask for.
     `--allow-env=${
       [...VARIABLES, "TROUPE_SOCKETS", "LIBSQL_JS_DEV", "LOG_TOKENS", "LOG_STREAM"].join(",")

@@ -31,7 +31,11 @@ export function treeEvents(kernel: Kernel, tree_id: string, last: number): Respo
   const ping = setInterval(() => wake.call("ping"), STREAM_PING_MS);
   const source = eventsOf(kernel, tree_id, last, wake);
   const encoder = new TextEncoder();
+  let finished = false;
+  // A cancelled stream may end its last read too: only the first of the two counts.
   const finish = () => {
+    if (finished) return;
+    finished = true;
     clearInterval(ping);
     callOff();
     open--;

@@ -44,6 +44,8 @@ export const paging = z.object({
 });
 
 const listing = paging.extend({
+  cursor: z.string().regex(/^[0-9A-HJKMNP-TV-Z]{26}$/, "must be the cursor of a page before")
+    .optional(),
   status: z.enum(["queued", "running", "waiting", "suspended", "done", "failed", "cancelled"])
     .optional(),
 });

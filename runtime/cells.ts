@@ -12,6 +12,7 @@ import {
   TERMINATE_GRACE_MS,
   WORKERS_PER_CELL_MAX,
 } from "./core/limits.ts";
+import { grantList } from "./core/launch.ts";
 import type { Message } from "./core/protocol.ts";
 import { fromCell } from "./frames.ts";
 import type { Cells, Clock, Log, Step } from "./ports.ts";
@@ -390,9 +391,9 @@ function spawn(socket: string, config: CellsConfig): Deno.ChildProcess {
       "--cached-only",
       "--no-check",
       "--unstable-worker-options",
-      `--allow-read=${config.code},${socket}`,
-      `--allow-write=${socket}`,
-      `--allow-net=unix:${socket}`,
+      `--allow-read=${grantList([config.code, socket])}`,
+      `--allow-write=${grantList([socket])}`,
+      `--allow-net=${grantList([`unix:${socket}`])}`,
       new URL(import.meta.resolve("./cell.ts")).pathname,
       socket,
     ],

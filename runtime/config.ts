@@ -1,11 +1,11 @@
 /** Reads the environment and says clearly what is wrong with it. */
 import * as z from "zod";
 import { issuesOf } from "./core/toolkit.ts";
-import type { VARIABLES } from "./core/variables.ts";
+import type { VARIABLES } from "./core/launch.ts";
 
 const whole = (least: number, most: number, standard: number) =>
   z.preprocess(
-    (text) => text === undefined || text === "" ? standard : Number(text),
+    (text) => typeof text !== "string" || text === "" ? standard : Number(text.trim() || NaN),
     z.int(`must be a whole number from ${least} to ${most}`)
       .min(least, `must be at least ${least}`).max(most, `must be at most ${most}`),
   );
@@ -15,12 +15,15 @@ const text = z.string().transform((text) => text || undefined).optional();
 /** Every variable that Troupe reads, with its default. The README has the table. */
 const ENVIRONMENT = z.object(
   {
-    HOST: text.transform((host) => host ?? "127.0.0.1"),
+    HOST: text.transform((host) => host ?? "127.0.0.1").refine(
+      (host) => /^([\w.-]+|\[?[\da-f:.]+\]?)$/i.test(host),
+      "must be a host name or an IP address",
+    ),
     PORT: whole(0, 65_535, 8000),
     DATA_DIR: text.transform((folder) => folder ?? "data"),
     DATABASE_URL: text.refine(
-      (url) => url === undefined || /^(file:.|libsql:\/\/|https?:\/\/)/.test(url),
-      "must begin with file:, libsql://, http:// or https://",
+      (url) => url === undefined || /^file:./.test(url) || isServer(url),
+      "must begin with file:, libsql://, http:// or https:// and name a file or a host",
     ),
     MAX_CONCURRENT_AGENTS: whole(1, 1000, 3),
     DEFAULT_TIMEOUT_SECONDS: whole(1, 86_400, 300),
@@ -34,6 +37,10 @@ const ENVIRONMENT = z.object(
     DEBUG_MODE: text.transform((flag) => flag === "1" || flag === "true"),
   } satisfies Record<typeof VARIABLES[number], z.ZodType>,
 );
+
+function isServer(url: string): boolean {
+  return /^(libsql|https?):\/\//.test(url) && Boolean(URL.parse(url)?.host);
+}
 
 export interface Config {
   readonly host: string;

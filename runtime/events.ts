@@ -14,7 +14,9 @@ export class Events {
     this.#watchers.set(tree_id, watchers.add(watch));
     return () => {
       watchers.delete(watch);
-      if (watchers.size === 0) this.#watchers.delete(tree_id);
+      // Called off twice, the name may have newer watchers by now.
+      const current = this.#watchers.get(tree_id) === watchers;
+      if (current && watchers.size === 0) this.#watchers.delete(tree_id);
     };
   }
 }

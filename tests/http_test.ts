@@ -402,6 +402,26 @@ interface Sent {
 /** Reads a tree's events to the end of the stream, or until there are so many entries. */
 async function events(id: string, last: string | null, most = Infinity): Promise<Sent[]> {
   const controller = new AbortController();
+  const late = setTimeout(
+    () => controller.abort(new Error(`The stream of ${id} after ${last} fell silent`)),
+    STREAM_DEADLINE_MS,
+  );
+  try {
+    return await readEvents(id, last, most, controller);
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/** A tree whose events take longer than this has lost its stream. */
+const STREAM_DEADLINE_MS = 20_000;
+
+async function readEvents(
+  id: string,
+  last: string | null,
+  most: number,
+  controller: AbortController,
+): Promise<Sent[]> {
   const headers: Record<string, string> = last === null ? {} : { "last-event-id": last };
   const response = await fetch(`${url}/api/trees/${id}/events`, {
     headers,

@@ -91,9 +91,9 @@ function readScene(request: ModelRequest): Scene {
   const task = /<task [^>]*>([^<]*)<\/task>/.exec(system)?.[1] ?? "";
   const documents = new Map<string, string>();
   for (
-    const [, name, content] of system.matchAll(/<document name="([^"]*)">\n([^]*?)\n<\/document>/g)
+    const [, name, content] of system.matchAll(/<document name="([^"]*)">\n([^<]*)\n<\/document>/g)
   ) {
-    documents.set(name, content);
+    documents.set(name, unescapeText(content));
   }
   const history = request.messages.map(resultsOf).filter((results) => results.length > 0);
   return {

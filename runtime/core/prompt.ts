@@ -47,7 +47,7 @@ export function assemblePrompt(parts: PromptParts): ModelRequest {
           `${escapeText(parts.task.instruction)}</task>`,
       ),
       ...parts.documents.map(({ name, content }) =>
-        text(`<document name="${escapeText(name)}">\n${content}\n</document>`)
+        text(`<document name="${escapeText(name)}">\n${escapeText(content)}\n</document>`)
       ),
     ],
     tools: parts.tools,
@@ -133,7 +133,7 @@ function text(text: string): TextBlock {
   return { type: "text", text };
 }
 
-/** A name or an instruction must not be able to close its own tag and pretend to be another. */
+/** A name, an instruction or a document must not be able to close its own tag and pretend to be another. */
 function escapeText(value: string): string {
   return value.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 }

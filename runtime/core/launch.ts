@@ -1,3 +1,5 @@
+/** What is handed to the processes of Troupe when they start. */
+
 /** The environment variables that Troupe reads; `runtime/config.ts` says what each may be. */
 export const VARIABLES = [
   "HOST",
@@ -12,3 +14,8 @@ export const VARIABLES = [
   "ANTHROPIC_BASE_URL",
   "DEBUG_MODE",
 ] as const;
+
+/** Values of one `--allow-…` flag, which are split at commas: one that belongs to a path is doubled. */
+export function grantList(values: readonly string[]): string {
+  return values.map((value) => value.replaceAll(",", ",,")).join(",");
+}
