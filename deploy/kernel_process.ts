@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { CELLS_MAX } from "../runtime/core/limits.ts";
-import { grantList, VARIABLES } from "../runtime/core/launch.ts";
+import { VARIABLES } from "../runtime/core/launch.ts";
 
 export interface KernelProcess {
   readonly status: Promise<Deno.CommandStatus>;
@@ -63,6 +63,15 @@ export function startKernel(
   };
 }
 
+/** Why no kernel can be started from here, or null. */
+export function refusal(environment: Record<string, string>): string | null {
+  for (const path of [code, absolute(environment.DATA_DIR || "data")]) {
+    if (!path.includes(",")) continue;
+    return `Cannot start: the path ${path} has a comma, and Deno's grants cannot name such a path`;
+  }
+  return null;
+}
+
 const code = decodeURIComponent(new URL("../", import.meta.url).pathname);
 
 function absolute(path: string): string {
@@ -94,10 +103,10 @@ function grants(data: string, sockets: string, environment: Record<string, strin
   for (let place = 0; place < CELLS_MAX; place++) net.push(`unix:${sockets}/${place}.sock`);
   return [
     // Its own code and seeds, its data.
-    `--allow-read=${grantList([code, data, sockets])}`,
-    `--allow-write=${grantList([data, sockets])}`,
+    `--allow-read=${[code, data, sockets].join(",")}`,
+    `--allow-write=${[data, sockets].join(",")}`,
     // The page and the API, a remote database, the cells' sockets.
-    `--allow-net=${grantList(net)}`,
+    `--allow-net=${net.join(",")}`,
     // Its variables, and those that the database's and the YAML library ask for.
     `--allow-env=${
       [...VARIABLES, "TROUPE_SOCKETS", "LIBSQL_JS_DEV", "LOG_TOKENS", "LOG_STREAM"].join(",")

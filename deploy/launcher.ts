@@ -6,7 +6,7 @@
  * seeds into the database.
  */
 import { load } from "./environment.ts";
-import { type KernelProcess, startKernel } from "./kernel_process.ts";
+import { type KernelProcess, refusal, startKernel } from "./kernel_process.ts";
 import { runTask } from "./terminal.ts";
 import { EXIT } from "../runtime/core/exit.ts";
 
@@ -18,6 +18,11 @@ const RESTART_PAUSE_MS = 100;
 
 const [command = "start", ...words] = Deno.args;
 const environment = await load();
+const refused = refusal(environment);
+if (refused) {
+  console.error(refused);
+  Deno.exit(EXIT.config);
+}
 switch (command) {
   case "start":
     Deno.exit(await keepRunning(["serve"]));

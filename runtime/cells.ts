@@ -12,7 +12,6 @@ import {
   TERMINATE_GRACE_MS,
   WORKERS_PER_CELL_MAX,
 } from "./core/limits.ts";
-import { grantList } from "./core/launch.ts";
 import type { Message } from "./core/protocol.ts";
 import { fromCell } from "./frames.ts";
 import type { Cells, Clock, Log, Step } from "./ports.ts";
@@ -84,6 +83,11 @@ export class CellPool implements Cells {
     });
     this.#seatTheHomeless();
     return cell;
+  }
+
+  /** Process ids of the cells, for the system page and for tests that kill them. */
+  get pids(): number[] {
+    return [...this.#cells.values()].map(({ pid }) => pid);
   }
 
   /** Has as many cells as `workers` need, so that the first burst finds them warm. */
@@ -291,6 +295,10 @@ class Cell implements Child {
     }
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   send(frame: ToCell): void {
     try {
       this.#out.write(frame);
@@ -391,9 +399,9 @@ function spawn(socket: string, config: CellsConfig): Deno.ChildProcess {
       "--cached-only",
       "--no-check",
       "--unstable-worker-options",
-      `--allow-read=${grantList([config.code, socket])}`,
-      `--allow-write=${grantList([socket])}`,
-      `--allow-net=${grantList([`unix:${socket}`])}`,
+      `--allow-read=${config.code},${socket}`,
+      `--allow-write=${socket}`,
+      `--allow-net=unix:${socket}`,
       new URL(import.meta.resolve("./cell.ts")).pathname,
       socket,
     ],

@@ -93,7 +93,7 @@ Deno.test("a second start on one data folder is refused and names the first; the
   assert.equal((await response.json()).status, "ready");
 });
 
-for (const name of ["a folder with blanks", "dätä", "one,two", "100%25"]) {
+for (const name of ["a folder with blanks", "dätä", "100%25"]) {
   Deno.test(`a start in a data folder named "${name}" works`, async () => {
     await using folder = await tempFolder();
     const troupe = await startTroupe({ env: { DATA_DIR: `${folder.path}/${name}` } });
@@ -103,13 +103,20 @@ for (const name of ["a folder with blanks", "dätä", "one,two", "100%25"]) {
   });
 }
 
+Deno.test("a start in a data folder with a comma, which no grant can name, is refused", async () => {
+  await using folder = await tempFolder();
+  const env = { DATA_DIR: `${folder.path}/one,two` };
+  assertRefused(await runLauncher(["start"], env, 8_000), /comma/);
+});
+
 Deno.test("a stop ends launcher and kernel with 0, and the folder can be used again", async () => {
   await using folder = await tempFolder();
   for (let time = 0; time < 2; time++) {
     const troupe = await startTroupe({ env: { DATA_DIR: folder.path } });
     const pid = await troupe.kernelPid();
     assert.equal(await troupe.stop(), EXIT.ok);
-    await assert.rejects(Deno.stat(`/proc/${pid}`), Deno.errors.NotFound);
+    const look = new Deno.Command("kill", { args: ["-0", String(pid)], stderr: "null" });
+    assert.notEqual((await look.output()).code, 0, "the kernel still runs");
     assert.doesNotMatch(troupe.log(), / {4}at /);
   }
 });

@@ -14,8 +14,3 @@ export const VARIABLES = [
   "ANTHROPIC_BASE_URL",
   "DEBUG_MODE",
 ] as const;
-
-/** Values of one `--allow-…` flag, which are split at commas: one that belongs to a path is doubled. */
-export function grantList(values: readonly string[]): string {
-  return values.map((value) => value.replaceAll(",", ",,")).join(",");
-}

@@ -1,0 +1,58 @@
+/**
+ * A person in a real browser: types a task, sees its steps arrive live, and its result. A process of
+ * its own, because the browser's driver asks for more than a test is granted.
+ *
+ * Arguments: the page's address, and a file for a screenshot if one is wanted.
+ */
+import assert from "node:assert/strict";
+import { type Browser, chromium } from "playwright-core";
+
+const EXECUTABLE = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const QUIET = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+async function openBrowser(): Promise<Browser> {
+  for (const executablePath of EXECUTABLE) {
+    const there = await Deno.stat(executablePath).catch(() => null);
+    if (there) return await chromium.launch({ executablePath, args: QUIET });
+  }
+  throw new Error("This test needs Chromium: apt-get install chromium");
+}
+
+const [url, shot] = Deno.args;
+const browser = await openBrowser();
+try {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  const complaints: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(error.message));
+
+  await page.goto(url);
+  await page.getByRole("textbox").fill("Work out what a two-day workshop for 24 people costs");
+  await page.locator("form:has(textarea) button[type=submit]").click();
+  await page.waitForURL(/\/trees\//);
+
+  // No reload from here on: whatever appears was sent.
+  const before = await page.locator("details").count();
+  await page.getByText("The workshop costs 2420 euros").first().waitFor({ timeout: 30_000 });
+  await page.waitForFunction(
+    (before: number) => document.querySelectorAll("details").length > before + 10,
+    before,
+    { timeout: 30_000 },
+  );
+  await page.getByText("task_breakdown", { exact: true }).first().waitFor();
+  await page.getByText("49 of 49 tasks ended").waitFor({ timeout: 30_000 });
+  assert.deepEqual(complaints, []);
+  if (shot) await page.screenshot({ path: shot });
+} finally {
+  await browser.close();
+}

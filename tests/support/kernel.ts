@@ -1,0 +1,71 @@
+/** A kernel in the test's own process, over a folder of the test's, with kinds of actors of its own. */
+import { root } from "../../actors/root.ts";
+import { addTask } from "../../db/tasks.ts";
+import { addTree } from "../../db/trees.ts";
+import { enqueue } from "../../db/envelopes.ts";
+import { Kernel } from "../../runtime/kernel.ts";
+
+export async function startKernel(
+  folder: string,
+  kinds: Record<string, string>,
+  { slots = 3, log = [] as string[] } = {},
+): Promise<Kernel> {
+  await Deno.mkdir(`${folder}/workspaces`, { recursive: true });
+  return await Kernel.start({
+    database_url: `file:${folder}/troupe.db`,
+    node_id: "test",
+    workspaces: `${folder}/workspaces`,
+    sockets: folder,
+    code: decodeURIComponent(new URL("../../", import.meta.url).pathname),
+    slots,
+    timeout_seconds: 300,
+    check_interval_seconds: 60,
+    root,
+    kinds,
+    spare: {},
+    playbooks: [],
+    log: (line) => void log.push(line),
+    onOpen: () => Promise.resolve(),
+  });
+}
+
+/** Begins a tree whose root is an actor of this kind, with its first message. */
+export async function beginActor(
+  kernel: Kernel,
+  kind: string,
+  message: { type: string; [field: string]: unknown },
+): Promise<{ tree_id: string; address: string }> {
+  const tree_id = kernel.ids.next();
+  const address = kernel.ids.next();
+  const now = Date.now();
+  const tree = {
+    id: tree_id,
+    root_id: address,
+    instruction: kind,
+    mode: "automatic",
+    priority: 5,
+    after_task: "none",
+    budget: {},
+    timeout_seconds: 300,
+  } as const;
+  const task = {
+    id: address,
+    tree_id,
+    parent_id: null,
+    call_id: null,
+    purpose: "root",
+    agent: kind,
+    agent_version: 0,
+    instruction: kind,
+    depth: 0,
+    timeout_seconds: 300,
+  } as const;
+  const first = { ...message, address };
+  const unit = [
+    addTree(tree, now),
+    ...addTask(task, kind, now),
+    enqueue({ id: kernel.ids.next(), tree_id, to: address, from: "test", message: first }, now),
+  ];
+  await kernel.command(unit, { address, tree_id, priority: 5 });
+  return { tree_id, address };
+}
