@@ -103,8 +103,19 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
  */
 export async function openRemote(url: string): Promise<Engine> {
   const { createClient } = await import("@libsql/client/http");
-  const client = createClient({ url, intMode: "number" });
+  const client = createClient({
+    url,
+    intMode: "number",
+    // "fetch failed" alone says nothing: why it did stands in the cause.
+    fetch: (request: Request) =>
+      fetch(request).catch((error) => {
+        throw error.cause instanceof Error ? error.cause : error;
+      }),
+  });
   const plain = (rows: readonly object[]) => rows.map((row) => ({ ...row }) as Row);
+  // A statement outside of a transaction gets a connection of its own on the server, where a BEGIN
+  // would end with it: what the migrations say between BEGIN and COMMIT goes through this one.
+  let begun: Awaited<ReturnType<typeof client.transaction>> | null = null;
   return {
     async group(units) {
       const transaction = await client.transaction("write");
@@ -137,7 +148,17 @@ export async function openRemote(url: string): Promise<Engine> {
       }
     },
     async run(sql, parameters) {
-      return plain((await client.execute({ sql, args: [...parameters] })).rows);
+      if (sql === "BEGIN IMMEDIATE") {
+        begun = await client.transaction("write");
+        return [];
+      }
+      if (begun && (sql === "COMMIT" || sql === "ROLLBACK")) {
+        const ended = begun;
+        begun = null;
+        await (sql === "COMMIT" ? ended.commit() : ended.rollback());
+        return [];
+      }
+      return plain((await (begun ?? client).execute({ sql, args: [...parameters] })).rows);
     },
     close: () => client.close(),
   };

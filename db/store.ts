@@ -166,7 +166,7 @@ class Connection {
     if (group.length === 0) return;
     const id = ++this.#ids;
     this.#groups.set(id, group.map(({ waiting }) => waiting));
-    this.#post({ type: "group", id, units: group.map(({ unit }) => unit) });
+    this.#post({ type: "group", id, units: JSON.stringify(group.map(({ unit }) => unit)) });
     if (this.#queue.length > 0) {
       this.#scheduled = true;
       setImmediate(() => this.#postGroup());
@@ -175,9 +175,11 @@ class Connection {
 
   #onReply(reply: StoreReply): void {
     switch (reply.type) {
-      case "group":
-        this.#take(reply.id).forEach(({ resolve }, index) => resolve(reply.results[index]));
+      case "group": {
+        const results = JSON.parse(reply.results) as UnitResult[];
+        this.#take(reply.id).forEach(({ resolve }, index) => resolve(results[index]));
         return;
+      }
       case "rows":
         this.#reads.get(reply.id)?.resolve(reply.rows as Row[]);
         this.#reads.delete(reply.id);
@@ -220,10 +222,12 @@ function permissions(url: string): Deno.PermissionOptionsObject {
   if (url.startsWith("file:")) {
     return { ffi: true, sys: ["cpus", "hostname", "networkInterfaces"], env };
   }
-  return { net: [new URL(url.replace(/^libsql:/, "https:")).host], env };
+  // What is not an address gets no grant; the client says what is wrong with it.
+  const host = URL.parse(url.replace(/^libsql:/, "https:"))?.host;
+  return { net: host ? [host] : [], env };
 }
 
 /** A remote address may carry a token; nobody may see it. */
 function display(url: string): string {
-  return url.replace(/authToken=[^&]*/, "authToken=…");
+  return url.replace(/(authToken=)[^&]*/gi, "$1…");
 }

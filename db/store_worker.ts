@@ -6,18 +6,18 @@ import { Migrator } from "kysely/migration";
 import { kyselyOver } from "./dialect.ts";
 import { type Engine, openLocal, openRemote } from "./engine.ts";
 import { migrations } from "./migrations/mod.ts";
-import type { Row, Unit, UnitResult, Value } from "./unit.ts";
+import type { Row, Unit, Value } from "./unit.ts";
 
 export type StoreRequest =
   | { type: "open"; url: string; readonly: boolean }
-  | { type: "group"; id: number; units: readonly Unit[] }
+  | { type: "group"; id: number; /** Units as JSON: cheaper to copy than objects. */ units: string }
   | { type: "read"; id: number; sql: string; parameters: readonly Value[] }
   | { type: "close" };
 
 export type StoreReply =
   | { type: "opened"; created: boolean }
   | { type: "failed"; reason: string }
-  | { type: "group"; id: number; results: readonly UnitResult[] }
+  | { type: "group"; id: number; /** Results as JSON. */ results: string }
   | { type: "rows"; id: number; rows: readonly Row[] }
   | { type: "error"; id: number; reason: string }
   | { type: "closed" };
@@ -48,8 +48,8 @@ async function answer(request: StoreRequest): Promise<void> {
       return;
     case "group":
       try {
-        const results = await engine.group(request.units);
-        self.postMessage({ type: "group", id: request.id, results });
+        const results = await engine.group(JSON.parse(request.units) as Unit[]);
+        self.postMessage({ type: "group", id: request.id, results: JSON.stringify(results) });
       } catch (error) {
         self.postMessage({ type: "error", id: request.id, reason: reasonOf(error) });
       }
@@ -79,10 +79,12 @@ async function open({ url, readonly }: { url: string; readonly: boolean }): Prom
   const tables = await engine.run("SELECT name FROM sqlite_schema WHERE type = 'table'", []);
   const known = tables.map(({ name }) => name);
   const ours = known.includes("entries") && known.includes("kysely_migration");
-  if (known.length > 0 && !ours) {
+  // The migrator's own tables alone are a first migration that was cut off: it begins again.
+  const others = known.filter((name) => !/^(kysely|sqlite)_/.test(String(name)));
+  if (others.length > 0 && !ours) {
     throw new Error("it is a database of another program");
   }
-  const created = known.length === 0;
+  const created = !ours;
   const db = kyselyOver((sql, parameters) => engine.run(sql, parameters), true);
   const migrator = new Migrator({
     db,

@@ -1,5 +1,5 @@
 /** What the runtime takes from the world, so that a simulation can give it another. */
-import { ulid } from "ulid";
+import { monotonicFactory } from "ulid";
 import type { Message } from "./core/protocol.ts";
 import type { FromCell } from "./frames.ts";
 
@@ -40,4 +40,6 @@ export const systemClock: Clock = {
   },
 };
 
-export const ulids: Ids = { next: () => ulid() };
+const monotonic = monotonicFactory();
+
+export const ulids: Ids = { next: () => monotonic() };
