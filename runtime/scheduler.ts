@@ -38,6 +38,8 @@ interface Activation {
   worker: number | null;
   /** What the worker has been handed. */
   envelope: { readonly id: string; readonly type: string; readonly attempts: number } | null;
+  /** Its answer is being committed: whatever becomes of the worker now changes nothing about that. */
+  settling: boolean;
   /** Slot-holding effects under way. */
   performing: number;
   /** A claim of the next envelope is under way; another is asked for after it when `again`. */
@@ -163,6 +165,7 @@ export class Scheduler implements Child {
       state: actor.state_json as string | null,
       worker: null,
       envelope: null,
+      settling: false,
       performing: 0,
       taking: false,
       again: called !== null,
@@ -219,16 +222,24 @@ export class Scheduler implements Child {
   async #onStep(worker: number, step: Step): Promise<void> {
     const active = this.#workers.get(worker);
     const envelope = active?.envelope;
-    if (!active || !envelope) return;
+    if (!active || !envelope || active.settling) return;
+    active.settling = true;
     const { store, clock, ids, events, performing } = this.#parts;
     const { address, tree_id } = active.claim;
     const settling = settle(active.claim, envelope, step, ids, clock.now());
     const result = await store.commit(settling.unit).catch(unknownOutcome);
+    active.settling = false;
     if (this.#active.get(address) !== active) return;
     if (!result.ok) {
       // Ended by somebody else, or taken over: the step is worth nothing, and nothing is owed.
       if (result.reason === CLAIM_LOST) return this.#leave(active);
-      this.#onFailure(worker, `its step could not be settled (${result.reason})`, false);
+      this.#dismiss(active);
+      await this.#retry(
+        active,
+        envelope,
+        `its step could not be settled (${result.reason})`,
+        false,
+      );
       return;
     }
     active.state = step.state;
@@ -264,13 +275,21 @@ export class Scheduler implements Child {
   async #onFailure(worker: number, reason: string, innocent: boolean): Promise<void> {
     const active = this.#workers.get(worker);
     if (!active) return;
-    const { store, cells, clock, log } = this.#parts;
-    cells.stop(worker);
-    this.#workers.delete(worker);
-    active.worker = null;
-    const { envelope } = active;
-    // An idle worker is missed by nobody: the next envelope gets a new one.
-    if (!envelope) return;
+    this.#dismiss(active);
+    // An idle worker is missed by nobody, and an answer that is being settled stands for itself: the
+    // next envelope gets a new worker with the committed state.
+    if (active.envelope && !active.settling) {
+      await this.#retry(active, active.envelope, reason, innocent);
+    }
+  }
+
+  async #retry(
+    active: Activation,
+    envelope: { id: string; type: string; attempts: number },
+    reason: string,
+    innocent: boolean,
+  ): Promise<void> {
+    const { store, clock, log } = this.#parts;
     const { address } = active.claim;
     log(`${active.kind} ${address} failed at ${envelope.type}: ${reason}`);
     const now = clock.now();
@@ -348,6 +367,11 @@ export class Scheduler implements Child {
     if (this.#active.get(address) !== active) return;
     this.#active.delete(address);
     if (!active.runnable.urgent) this.#counted--;
+    this.#dismiss(active);
+  }
+
+  /** Takes an actor off its worker; its slot and its claim stay. */
+  #dismiss(active: Activation): void {
     if (active.worker === null) return;
     this.#workers.delete(active.worker);
     this.#parts.cells.stop(active.worker);
