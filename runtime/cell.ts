@@ -4,7 +4,7 @@
  *
  * Run by the kernel with the socket's path as its argument; ends when the socket closes.
  */
-import { BEAT_EVERY_MS } from "./core/limits.ts";
+import { BEAT_EVERY_MS, REFILL_QUIET_MS, REFILL_WAIT_MAX_MS } from "./core/limits.ts";
 import { FrameWriter, readFrames, type ToCell } from "./wire.ts";
 import type { ToWorker } from "./worker.ts";
 
@@ -21,9 +21,6 @@ const spares = new Map<string, Hosted[]>();
 let kinds: Record<string, string> = {};
 let spare: Record<string, number> = {};
 
-/** No frame for so long is a quiet moment; under constant load a spare is made after the longest wait. */
-const QUIET_MS = 20;
-const REFILL_WAIT_MAX_MS = 1_000;
 let heard_at = 0;
 let refilling = false;
 
@@ -75,14 +72,14 @@ function refillLater(): void {
   const asked = performance.now();
   const look = () => {
     const now = performance.now();
-    if (now - heard_at < QUIET_MS && now - asked < REFILL_WAIT_MAX_MS) {
-      setTimeout(look, QUIET_MS);
+    if (now - heard_at < REFILL_QUIET_MS && now - asked < REFILL_WAIT_MAX_MS) {
+      setTimeout(look, REFILL_QUIET_MS);
       return;
     }
     refilling = false;
     refill();
   };
-  setTimeout(look, QUIET_MS);
+  setTimeout(look, REFILL_QUIET_MS);
 }
 
 /** One spare at a time, so that frames are read in between. */

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import Database from "libsql";
 import agent, { type AgentMessage } from "../actors/agent.ts";
 import { replay } from "../runtime/core/actor.ts";
+import { until } from "./support/until.ts";
 
 const TASK = "Work out what a two-day workshop for 24 people costs";
 const ROUNDS = 50;
@@ -28,7 +29,7 @@ Deno.test("a kernel killed at 50 random instants of a breakdown loses nothing an
     checkInvariants(`${folder}/troupe.db`);
     kernel = await start(folder);
   }
-  await until(() => isOver(kernel.url, tree));
+  await until("the end of the last tree", () => isOver(kernel.url, tree), 60_000);
   finished.push(tree);
   await kernel.kill();
   checkInvariants(`${folder}/troupe.db`);
@@ -166,14 +167,6 @@ function checkEnds(path: string, trees: readonly string[]): void {
     assert.equal((count as { n: number }).n, 49);
   }
   db.close();
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!await condition()) {
-    assert.ok(Date.now() < deadline, "waited for a minute in vain");
-    await delay(50);
-  }
 }
 
 function delay(ms: number): Promise<void> {

@@ -49,7 +49,9 @@ Deno.test("an actor that throws is tried three times, buried, and its task fails
 Deno.test("a spinning actor is killed with its cell, its task fails, and its neighbours finish", async () => {
   await using folder = await tempFolder();
   const log: string[] = [];
-  const kernel = await startKernel(folder.path, KINDS, { slots: 3, log });
+  const kernel = await startKernel(folder.path, KINDS, {
+    log: (line) => void log.push(line),
+  });
   try {
     const spinner = await beginActor(kernel, "spinner", { type: "go" });
     const neighbours = await Promise.all(

@@ -97,6 +97,10 @@ export const STOP_GRACE_MS = 3_000;
 export const CELLS_MAX = 64;
 /** Agent workers of one cell: a killed cell restarts so many actors at the most. */
 export const WORKERS_PER_CELL_MAX = 16;
+/** A cell makes new spare workers when no frame came for so long: making one takes a core. */
+export const REFILL_QUIET_MS = 20;
+/** Under constant load a spare is made after so long all the same, or every start would be cold. */
+export const REFILL_WAIT_MAX_MS = 1_000;
 /** Bytes of a cell's stdout and stderr that are kept for the log. */
 export const CELL_LOG_BYTES_MAX = 64 * 1024;
 

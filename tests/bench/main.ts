@@ -3,14 +3,19 @@
  * and cells, with synchronous=FULL. A: one workflow of 1,000 steps in a row. B: 50 workflows of 40
  * steps at once. A step is settled when its transaction is on disk.
  */
-import { addTask } from "../../db/tasks.ts";
-import { addTree } from "../../db/trees.ts";
-import { enqueue } from "../../db/envelopes.ts";
-import { benchKernel } from "./kernel.ts";
+import { newActor, startKernel } from "../support/kernel.ts";
 
 const rounds = Number(Deno.args[0] ?? 5);
+/** As many as B has workflows. */
+const SLOTS = 50;
+/** The kernel deals these slots out to four cells. */
+const SPARE = Math.ceil(SLOTS / 4);
 
-const kernel = await benchKernel(50);
+const kernel = await startKernel(
+  await Deno.makeTempDir({ prefix: "troupe-bench-" }),
+  { workflow: import.meta.resolve("./workflow.ts") },
+  { slots: SLOTS, spare: { workflow: SPARE }, log: (line) => console.error(line) },
+);
 for (const [name, workflows, steps] of [["A", 1, 1000], ["B", 50, 40]] as const) {
   const rates: number[] = [];
   let waits: number[] = [];
@@ -42,9 +47,8 @@ async function run(workflows: number, steps: number) {
   for (let at = 0; at < workflows; at++) {
     const { promise, resolve } = Promise.withResolvers<void>();
     ends.push(promise);
-    const tree_id = kernel.ids.next();
-    const id = kernel.ids.next();
-    const now = Date.now();
+    const first = { type: "step", left: steps };
+    const { tree_id, address, unit } = newActor(kernel, "workflow", first);
     let last = begun;
     let settled = -2;
     // One event for the command and one for the claim, then one for each settled step.
@@ -56,35 +60,7 @@ async function run(workflows: number, steps: number) {
       callOff();
       resolve();
     });
-    const tree = {
-      id: tree_id,
-      root_id: id,
-      instruction: "bench",
-      mode: "automatic",
-      priority: 5,
-      after_task: "none",
-      budget: {},
-      timeout_seconds: 300,
-    } as const;
-    const task = {
-      id,
-      tree_id,
-      parent_id: null,
-      call_id: null,
-      purpose: "root",
-      agent: "workflow",
-      agent_version: 0,
-      instruction: "bench",
-      depth: 0,
-      timeout_seconds: 300,
-    } as const;
-    const message = { type: "step", left: steps, address: id };
-    const unit = [
-      addTree(tree, now),
-      ...addTask(task, "workflow", now),
-      enqueue({ id: kernel.ids.next(), tree_id, to: id, from: "bench", message }, now),
-    ];
-    kernel.command(unit, { address: id, tree_id, priority: 5 });
+    kernel.command(unit, { address, tree_id, priority: 5 });
   }
   await Promise.all(ends);
   return { seconds: (performance.now() - begun) / 1000, latencies };

@@ -3,12 +3,17 @@ import { root } from "../../actors/root.ts";
 import { addTask } from "../../db/tasks.ts";
 import { addTree } from "../../db/trees.ts";
 import { enqueue } from "../../db/envelopes.ts";
+import type { Unit } from "../../db/unit.ts";
 import { Kernel } from "../../runtime/kernel.ts";
 
 export async function startKernel(
   folder: string,
   kinds: Record<string, string>,
-  { slots = 3, log = [] as string[] } = {},
+  { slots = 3, spare = {}, log = (_: string) => {} }: {
+    slots?: number;
+    spare?: Record<string, number>;
+    log?: (line: string) => void;
+  } = {},
 ): Promise<Kernel> {
   await Deno.mkdir(`${folder}/workspaces`, { recursive: true });
   return await Kernel.start({
@@ -22,19 +27,31 @@ export async function startKernel(
     check_interval_seconds: 60,
     root,
     kinds,
-    spare: {},
+    spare,
     playbooks: [],
-    log: (line) => void log.push(line),
+    log,
     onOpen: () => Promise.resolve(),
   });
 }
 
+interface FirstMessage {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
 /** Begins a tree whose root is an actor of this kind, with its first message. */
-export async function beginActor(
+export async function beginActor(kernel: Kernel, kind: string, message: FirstMessage) {
+  const begun = newActor(kernel, kind, message);
+  await kernel.command(begun.unit, { ...begun, priority: 5 });
+  return begun;
+}
+
+/** The unit of work that begins such a tree, for who wants to watch it from before its beginning. */
+export function newActor(
   kernel: Kernel,
   kind: string,
-  message: { type: string; [field: string]: unknown },
-): Promise<{ tree_id: string; address: string }> {
+  message: FirstMessage,
+): { tree_id: string; address: string; unit: Unit } {
   const tree_id = kernel.ids.next();
   const address = kernel.ids.next();
   const now = Date.now();
@@ -66,6 +83,5 @@ export async function beginActor(
     ...addTask(task, kind, now),
     enqueue({ id: kernel.ids.next(), tree_id, to: address, from: "test", message: first }, now),
   ];
-  await kernel.command(unit, { address, tree_id, priority: 5 });
-  return { tree_id, address };
+  return { tree_id, address, unit };
 }
