@@ -2,6 +2,11 @@
 import { sql } from "kysely";
 import { prepared, query } from "./unit.ts";
 
+/** A new actor; nothing runs until its first envelope. */
+export const addActor = prepared<{ address: string; tree_id: string; kind: string; now: number }>((
+  { address, tree_id, kind, now },
+) => query.insertInto("actors").values({ address, tree_id, kind, progress_at: now }));
+
 /** Takes hold of a live actor that nobody else holds; the epoch that it returns is the claim's token. */
 export const claimActor = prepared<
   { address: string; owner: string; now: number; lease_until: number }
@@ -15,7 +20,7 @@ export const claimActor = prepared<
         eb.or([eb("owner", "is", null), eb("owner", "=", owner), eb("lease_until", "<", now)])
       )
       .returning(["epoch", "kind", "tree_id", "state_json"]),
-  { returns: true, expect: "one", refusal: "The actor has ended or somebody else holds it" },
+  { returns: "one", expect: "one", refusal: "The actor has ended or somebody else holds it" },
 );
 
 /** Writes what a step led to. The settling entry has checked the token already. */

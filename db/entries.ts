@@ -10,9 +10,9 @@ export const CLAIM_LOST = "The claim no longer holds";
  * claim (address, owner, epoch) still holds, and the entry's id makes a second settling impossible.
  */
 export const settleEntry = prepared<
-  { id: string; type: string; address: string; owner: string; epoch: number; now: number }
+  { id: string; address: string; owner: string; epoch: number; now: number }
 >(
-  ({ id, type, address, owner, epoch, now }) =>
+  ({ id, address, owner, epoch, now }) =>
     query.insertInto("entries")
       .columns(["id", "task_id", "tree_id", "received", "type", "message_json", "created_at"])
       .expression((eb) =>
@@ -23,7 +23,7 @@ export const settleEntry = prepared<
             "e.to_address",
             "e.tree_id",
             sql<number>`1`.as("received"),
-            sql<string>`${type}`.as("type"),
+            "e.type",
             "e.message_json",
             sql<number>`${now}`.as("created_at"),
           ])

@@ -9,16 +9,18 @@ const insert = prepared<{
   tree_id: string;
   to: string;
   from: string;
+  type: string;
   message_json: string;
   now: number;
 }>(
-  ({ id, tree_id, to, from, message_json, now }) =>
+  ({ id, tree_id, to, from, type, message_json, now }) =>
     query.insertInto("envelopes")
       .columns([
         "id",
         "tree_id",
         "to_address",
         "from_address",
+        "type",
         "message_json",
         "created_at",
       ])
@@ -28,6 +30,7 @@ const insert = prepared<{
           eb.val(tree_id).as("tree_id"),
           eb.val(to).as("to_address"),
           eb.val(from).as("from_address"),
+          eb.val(type).as("type"),
           eb.val(message_json).as("message_json"),
           eb.val(now).as("created_at"),
         ])
@@ -58,12 +61,20 @@ export function enqueue(
   now: number,
 ): Statement {
   const { message, ...rest } = envelope;
-  return insert({ ...rest, message_json: JSON.stringify(message), now });
+  return insert({ ...rest, type: message.type, message_json: JSON.stringify(message), now });
+}
+
+/** What a worker is handed. */
+export interface Taken {
+  readonly id: string;
+  readonly type: string;
+  readonly message_json: string;
+  readonly attempts: number;
 }
 
 /**
  * Takes the first envelope of a mailbox, unless it is waiting for its next attempt: what comes after
- * it waits too, so that order holds. Returns id, from_address, message_json, attempts, or no row.
+ * it waits too, so that order holds.
  */
 export const takeFirst = prepared<{ address: string; now: number }>(
   ({ address, now }) =>
@@ -73,8 +84,22 @@ export const takeFirst = prepared<{ address: string; now: number }>(
         eb.selectFrom("envelopes").select(eb.fn.min("seq").as("seq"))
           .where("to_address", "=", address))
       .where("due_at", "<=", now)
-      .returning(["id", "from_address", "message_json", "attempts"]),
-  { returns: true },
+      .returning(["id", "type", "message_json", "attempts"]),
+  { returns: "one" },
+);
+
+/**
+ * The same for an actor that goes on after a step, without a write: this attempt is counted when it
+ * fails, or by the next claim.
+ */
+export const seeFirst = prepared<{ address: string; now: number }>(
+  ({ address, now }) =>
+    query.selectFrom(
+      query.selectFrom("envelopes")
+        .select(["id", "type", "message_json", "due_at", sql<number>`attempts + 1`.as("attempts")])
+        .where("to_address", "=", address).orderBy("seq").limit(1).as("first"),
+    ).select(["id", "type", "message_json", "attempts"]).where("due_at", "<=", now),
+  { returns: "one" },
 );
 
 /** Lets an envelope be tried again later; an attempt that was not its fault is taken back. */
@@ -96,5 +121,5 @@ export const hasDue = prepared<{ address: string; now: number }>(
   ({ address, now }) =>
     query.selectFrom("envelopes").select("id").where("to_address", "=", address)
       .where("due_at", "<=", now).limit(1),
-  { returns: true },
+  { returns: "one" },
 );

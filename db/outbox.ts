@@ -28,7 +28,7 @@ export const openEffects = prepared<{ address: string }>(
       .where("address", "=", address)
       .where("status", "in", ["pending", "started"])
       .orderBy("key"),
-  { returns: true },
+  { returns: "all" },
 );
 
 /** Says that a performer begins: one that must not begin twice asks for this first. */

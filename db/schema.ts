@@ -108,6 +108,7 @@ export interface EnvelopesTable {
   tree_id: string;
   to_address: string;
   from_address: string;
+  type: string;
   message_json: string;
   attempts: Generated<number>;
   due_at: Generated<number>;

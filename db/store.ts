@@ -3,7 +3,7 @@
  * the store worker, and answers everyone after the one fsync.
  */
 import type { Kysely } from "kysely";
-import { STORE_GROUP_MAX, STORE_QUEUE_MAX } from "../runtime/core/limits.ts";
+import { STORE_GROUP_MAX, STORE_GROUPS_AT_ONCE, STORE_QUEUE_MAX } from "../runtime/core/limits.ts";
 import { kyselyOver } from "./dialect.ts";
 import type { Schema } from "./schema.ts";
 import type { StoreReply, StoreRequest } from "./store_worker.ts";
@@ -126,10 +126,7 @@ class Connection {
     }
     return new Promise((resolve, reject) => {
       this.#queue.push({ unit, waiting: { resolve, reject } });
-      if (this.#scheduled) return;
-      this.#scheduled = true;
-      // After the I/O of this turn, when everything that arrived in it has queued its unit.
-      setImmediate(() => this.#postGroup());
+      this.#postLater();
     });
   }
 
@@ -160,17 +157,27 @@ class Connection {
     this.#worker.postMessage(request);
   }
 
+  /** After the I/O of this turn, when everything that arrived in it has queued its unit. */
+  #postLater(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#postGroup();
+    });
+  }
+
+  /**
+   * Two at once: while one is being written the next one waits beside it, so that the store is never
+   * idle. Behind them a third grows: the busier the disk, the larger the groups and the fewer fsyncs.
+   */
   #postGroup(): void {
-    this.#scheduled = false;
+    if (this.#groups.size >= STORE_GROUPS_AT_ONCE) return;
     const group = this.#queue.splice(0, STORE_GROUP_MAX);
     if (group.length === 0) return;
     const id = ++this.#ids;
     this.#groups.set(id, group.map(({ waiting }) => waiting));
     this.#post({ type: "group", id, units: JSON.stringify(group.map(({ unit }) => unit)) });
-    if (this.#queue.length > 0) {
-      this.#scheduled = true;
-      setImmediate(() => this.#postGroup());
-    }
   }
 
   #onReply(reply: StoreReply): void {
@@ -201,6 +208,7 @@ class Connection {
   #take(id: number): Waiting<UnitResult>[] {
     const group = this.#groups.get(id) ?? [];
     this.#groups.delete(id);
+    if (this.#queue.length > 0) this.#postLater();
     return group;
   }
 

@@ -1,15 +1,15 @@
 /** Tasks: one agent's piece of a tree, from queued to ended. */
 import { sql } from "kysely";
 import type { Ending, Purpose } from "../runtime/core/protocol.ts";
-import { stopActor } from "./actors.ts";
+import { addActor, stopActor } from "./actors.ts";
 import { emptyMailbox } from "./envelopes.ts";
 import { noteEntry } from "./entries.ts";
 import { dropEffects } from "./outbox.ts";
 import { removeTimers } from "./timers.ts";
-import { endTree } from "./trees.ts";
+import { type Ended, endTree } from "./trees.ts";
 import { prepared, query, type Statement, statement } from "./unit.ts";
 
-export interface NewTask {
+export type NewTask = {
   readonly id: string;
   readonly tree_id: string;
   readonly parent_id: string | null;
@@ -20,22 +20,30 @@ export interface NewTask {
   readonly instruction: string;
   readonly depth: number;
   readonly timeout_seconds: number;
-}
+};
+
+const insert = prepared<NewTask & { now: number }>((task) =>
+  query.insertInto("tasks").values({
+    id: task.id,
+    tree_id: task.tree_id,
+    parent_id: task.parent_id,
+    call_id: task.call_id,
+    purpose: task.purpose,
+    agent: task.agent,
+    agent_version: task.agent_version,
+    instruction: task.instruction,
+    depth: task.depth,
+    timeout_seconds: task.timeout_seconds,
+    status: "queued",
+    created_at: task.now,
+  })
+);
 
 /** Adds a task with its actor; nothing runs until its first envelope. */
 export function addTask(task: NewTask, kind: string, now: number): Statement[] {
   return [
-    statement(
-      query.insertInto("tasks").values({ ...task, status: "queued", created_at: now }),
-    ),
-    statement(
-      query.insertInto("actors").values({
-        address: task.id,
-        tree_id: task.tree_id,
-        kind,
-        progress_at: now,
-      }),
-    ),
+    insert({ ...task, now }),
+    addActor({ address: task.id, tree_id: task.tree_id, kind, now }),
   ];
 }
 
@@ -53,7 +61,7 @@ export function treeHasRoom(tree_id: string, tasks_max: number): Statement {
         )
       ),
     {
-      returns: true,
+      returns: "all",
       expect: "one",
       refusal: `The tree has ended or has ${tasks_max} tasks, its limit`,
     },
@@ -107,39 +115,42 @@ export function endTask(
   now: number,
 ): Statement[] {
   const { status, result, summary = null, reason = null } = ending;
+  const { id, tree_id } = task;
+  const ended = { id, status, result, summary, reason, now };
   return [
-    statement(
-      query.updateTable("tasks")
-        .set({ status, result, summary, reason, ended_at: now, version: sql`version + 1` })
-        .where("id", "=", task.id)
-        .where("ended_at", "is", null),
-      { expect: "one", refusal: "The task has ended already" },
-    ),
-    stopActor({ address: task.id }),
-    emptyMailbox({ address: task.id }),
-    removeTimers({ address: task.id }),
-    dropEffects({ address: task.id, now }),
-    withdrawReviews(task.id, now),
+    end(ended),
+    stopActor({ address: id }),
+    emptyMailbox({ address: id }),
+    removeTimers({ address: id }),
+    dropEffects({ address: id, now }),
+    withdrawReviews({ task_id: id, now }),
     noteEntry({
       id: ids.entry,
-      task_id: task.id,
-      tree_id: task.tree_id,
+      task_id: id,
+      tree_id,
       type: "task.ended",
       message_json: JSON.stringify({ type: "task.ended", ...ending }),
       now,
     }),
-    endTree(task.id, ending, now),
-    tellParent(task.id, ids.envelope, ending, now),
+    endTree(ended),
+    tellParent(id, ids.envelope, ending, now),
   ];
 }
 
+const end = prepared<Ended>(
+  ({ id, status, result, summary, reason, now }) =>
+    query.updateTable("tasks")
+      .set({ status, result, summary, reason, ended_at: now, version: sql`version + 1` })
+      .where("id", "=", id)
+      .where("ended_at", "is", null),
+  { expect: "one", refusal: "The task has ended already" },
+);
+
 /** A question of a task that has ended needs no answer any more. */
-function withdrawReviews(task_id: string, now: number): Statement {
-  return statement(
-    query.updateTable("reviews").set({ status: "withdrawn", decided_at: now })
-      .where("task_id", "=", task_id).where("status", "=", "open").where("blocking", "=", 1),
-  );
-}
+const withdrawReviews = prepared<{ task_id: string; now: number }>(({ task_id, now }) =>
+  query.updateTable("reviews").set({ status: "withdrawn", decided_at: now })
+    .where("task_id", "=", task_id).where("status", "=", "open").where("blocking", "=", 1)
+);
 
 /**
  * What a call that started a child gets as its result: the summary, if there is one. Only the root
@@ -152,14 +163,30 @@ function tellParent(id: string, envelope_id: string, ending: Ending, now: number
   const short = summary === undefined
     ? whole
     : JSON.stringify({ status, task_id: id, summary, ...why });
-  const message = sql<string>`CASE WHEN t.call_id IS NULL
-    THEN json_object('type', 'child.ended', 'task_id', t.id, 'purpose', t.purpose,
-      'status', ${status}, 'result', ${result}, 'reason', ${reason ?? null})
-    ELSE json_object('type', 'tool.replied', 'call_id', t.call_id, 'content',
-      CASE WHEN p.purpose = 'root' THEN ${whole} ELSE ${short} END) END`;
-  return statement(
+  return tell({ id, envelope_id, status, result, reason: reason ?? null, whole, short, now });
+}
+
+const tell = prepared<{
+  id: string;
+  envelope_id: string;
+  status: string;
+  result: string | null;
+  reason: string | null;
+  whole: string;
+  short: string;
+  now: number;
+}>(
+  ({ id, envelope_id, status, result, reason, whole, short, now }) =>
     query.insertInto("envelopes")
-      .columns(["id", "tree_id", "to_address", "from_address", "message_json", "created_at"])
+      .columns([
+        "id",
+        "tree_id",
+        "to_address",
+        "from_address",
+        "type",
+        "message_json",
+        "created_at",
+      ])
       .expression((eb) =>
         eb.selectFrom("tasks as t")
           .innerJoin("tasks as p", "p.id", "t.parent_id")
@@ -169,7 +196,13 @@ function tellParent(id: string, envelope_id: string, ending: Ending, now: number
             "t.tree_id",
             "a.address",
             "t.id as from_address",
-            message.as("message_json"),
+            sql<string>`iif(t.call_id IS NULL, 'child.ended', 'tool.replied')`.as("type"),
+            sql<string>`CASE WHEN t.call_id IS NULL
+              THEN json_object('type', 'child.ended', 'task_id', t.id, 'purpose', t.purpose,
+                'status', ${status}, 'result', ${result}, 'reason', ${reason})
+              ELSE json_object('type', 'tool.replied', 'call_id', t.call_id, 'content',
+                CASE WHEN p.purpose = 'root' THEN ${whole} ELSE ${short} END) END`
+              .as("message_json"),
             eb.val(now).as("created_at"),
           ])
           .where("t.id", "=", id)
@@ -178,6 +211,5 @@ function tellParent(id: string, envelope_id: string, ending: Ending, now: number
           .where("t.purpose", "<>", "supervision")
       )
       .returning("to_address"),
-    { returns: true },
-  );
-}
+  { returns: "one" },
+);

@@ -1,9 +1,9 @@
 /** Trees: what a person asked for, and what became of it. */
 import { sql } from "kysely";
 import type { AfterTask, Budget, Ending } from "../runtime/core/protocol.ts";
-import { prepared, query, type Statement, statement } from "./unit.ts";
+import { prepared, query, type Statement } from "./unit.ts";
 
-export interface NewTree {
+export type NewTree = {
   readonly id: string;
   readonly root_id: string;
   readonly instruction: string;
@@ -12,17 +12,25 @@ export interface NewTree {
   readonly after_task: AfterTask;
   readonly budget: Budget;
   readonly timeout_seconds: number;
-}
+};
+
+const insert = prepared<Omit<NewTree, "budget"> & { budget_json: string; now: number }>((tree) =>
+  query.insertInto("trees").values({
+    id: tree.id,
+    root_id: tree.root_id,
+    instruction: tree.instruction,
+    mode: tree.mode,
+    priority: tree.priority,
+    after_task: tree.after_task,
+    budget_json: tree.budget_json,
+    timeout_seconds: tree.timeout_seconds,
+    status: "queued",
+    created_at: tree.now,
+  })
+);
 
 export function addTree({ budget, ...tree }: NewTree, now: number): Statement {
-  return statement(
-    query.insertInto("trees").values({
-      ...tree,
-      budget_json: JSON.stringify(budget),
-      status: "queued",
-      created_at: now,
-    }),
-  );
+  return insert({ ...tree, budget_json: JSON.stringify(budget), now });
 }
 
 export const treeRuns = prepared<{ id: string; now: number }>(({ id, now }) =>
@@ -32,13 +40,20 @@ export const treeRuns = prepared<{ id: string; now: number }>(({ id, now }) =>
     .where("status", "=", "queued")
 );
 
+/** How something ended, and when. */
+export type Ended = {
+  id: string;
+  status: Ending["status"];
+  result: string | null;
+  summary: string | null;
+  reason: string | null;
+  now: number;
+};
+
 /** Ends the tree whose root has ended; for any other task it changes nothing. */
-export function endTree(root_id: string, ending: Ending, now: number): Statement {
-  const { status, result, summary = null, reason = null } = ending;
-  return statement(
-    query.updateTable("trees")
-      .set({ status, result, summary, reason, ended_at: now, version: sql`version + 1` })
-      .where("root_id", "=", root_id)
-      .where("ended_at", "is", null),
-  );
-}
+export const endTree = prepared<Ended>(({ id, status, result, summary, reason, now }) =>
+  query.updateTable("trees")
+    .set({ status, result, summary, reason, ended_at: now, version: sql`version + 1` })
+    .where("root_id", "=", id)
+    .where("ended_at", "is", null)
+);

@@ -20,8 +20,8 @@ export interface Statement {
   readonly parameters: readonly Value[];
   /** `one`: exactly one row must be touched; `some`: at least one. Otherwise the unit is refused. */
   readonly expect?: "one" | "some";
-  /** Whether the rows are wanted (RETURNING or SELECT). */
-  readonly returns?: boolean;
+  /** Which of its rows are wanted (RETURNING or SELECT): the only one, or as many as there are. */
+  readonly returns?: "one" | "all";
   /** What is said when the expectation fails. */
   readonly refusal?: string;
 }

@@ -4,15 +4,25 @@
  *
  * Run by the kernel with the socket's path as its argument; ends when the socket closes.
  */
-import { BEAT_EVERY_MS, REFILL_QUIET_MS, REFILL_WAIT_MAX_MS } from "./core/limits.ts";
-import { FrameWriter, readFrames, type ToCell } from "./wire.ts";
-import type { ToWorker } from "./worker.ts";
+import {
+  BEAT_EVERY_MS,
+  REFILL_QUIET_MS,
+  REFILL_WAIT_MAX_MS,
+  WARM_UP_PINGS,
+} from "./core/limits.ts";
+import type { FromCell } from "./frames.ts";
+import { Inbox } from "./inbox.ts";
+import { CELL, FrameWriter, readFrames, type ToCell } from "./wire.ts";
 
 interface Hosted {
   readonly worker: Worker;
+  readonly inbox: Inbox;
   /** The kernel's number; null while it is a warm spare. */
   id: number | null;
-  answered: boolean;
+  /** It has been handed a message and has not answered. */
+  busy: boolean;
+  /** Pings that it has been sent while it was a spare. */
+  pings: number;
 }
 
 const HOST = import.meta.resolve("./worker.ts");
@@ -30,14 +40,17 @@ const out = new FrameWriter(connection, () => Deno.exit(0));
 setInterval(beat, BEAT_EVERY_MS);
 beat();
 try {
-  for await (const frame of readFrames(connection.readable)) onFrame(frame as ToCell);
+  await readFrames(connection, (worker, body) => {
+    heard_at = performance.now();
+    if (worker === CELL) onFrame(JSON.parse(new TextDecoder().decode(body)));
+    else deliver(worker, body);
+  });
 } catch {
   // The kernel is gone or speaks another language: either way there is nothing left to do here.
 }
 Deno.exit(0);
 
 function onFrame(frame: ToCell): void {
-  heard_at = performance.now();
   switch (frame.t) {
     case "hello":
       kinds = frame.kinds;
@@ -48,21 +61,21 @@ function onFrame(frame: ToCell): void {
       const taken = spares.get(frame.kind)?.shift() ?? create(frame.kind);
       taken.id = frame.worker;
       hosted.set(frame.worker, taken);
-      post(taken, { type: "start", state: frame.state });
       refillLater();
       return;
     }
-    case "deliver": {
-      const target = hosted.get(frame.worker);
-      if (target) {
-        post(target, { type: "deliver", envelope: frame.envelope, message: frame.message });
-      }
-      return;
+    case "stop": {
+      const stopped = hosted.get(frame.worker);
+      if (stopped) end(stopped);
     }
-    case "stop":
-      hosted.get(frame.worker)?.worker.terminate();
-      hosted.delete(frame.worker);
   }
+}
+
+function deliver(worker: number, body: Uint8Array): void {
+  const to = hosted.get(worker);
+  if (!to) return;
+  to.busy = true;
+  to.inbox.put(body);
 }
 
 /** Creating a worker blocks this thread and takes a core: it waits for a quiet moment. */
@@ -103,16 +116,11 @@ function create(kind: string): Hosted {
     name: kind,
     deno: { permissions: "none" },
   } as WorkerOptions);
-  const created: Hosted = { worker, id: null, answered: true };
+  const created: Hosted = { worker, inbox: new Inbox(), id: null, busy: false, pings: 0 };
   worker.onmessage = ({ data }) => {
-    created.answered = true;
-    if (created.id === null || data?.type !== "next") return;
-    const { envelope, state, effects, ending } = data;
-    try {
-      out.write({ t: "next", worker: created.id, envelope, state, effects, ending });
-    } catch (error) {
-      fail(created, (error as Error).message);
-    }
+    if (data === null) warmUp(created);
+    else if (typeof data !== "string") fail(created, "It posted something else than text");
+    else if (created.id !== null) pass(created, created.id, data);
   };
   worker.onerror = (event) => {
     // Otherwise the error would end the whole cell.
@@ -120,30 +128,49 @@ function create(kind: string): Hosted {
     fail(created, event.message);
   };
   worker.onmessageerror = () => fail(created, "A message could not be copied");
+  worker.postMessage(created.inbox.memory);
+  warmUp(created);
   return created;
 }
 
+/** The first messages of a worker cost many times as much as later ones: a spare has them behind it. */
+function warmUp(spare: Hosted): void {
+  if (spare.id !== null || spare.pings === WARM_UP_PINGS) return;
+  spare.pings++;
+  spare.inbox.ping();
+}
+
+function pass(from: Hosted, id: number, body: string): void {
+  from.busy = false;
+  try {
+    out.write(id, body);
+  } catch (error) {
+    fail(from, (error as Error).message);
+  }
+}
+
 function fail(failed: Hosted, reason: string): void {
-  failed.worker.terminate();
   for (const ready of spares.values()) {
     const index = ready.indexOf(failed);
     if (index >= 0) ready.splice(index, 1);
   }
+  end(failed);
   if (failed.id === null) return;
-  hosted.delete(failed.id);
-  out.write({ t: "failed", worker: failed.id, reason: reason.slice(0, 2_000) });
+  tell({ t: "failed", worker: failed.id, reason: reason.slice(0, 2_000) });
 }
 
-/** Reports who answered the last ping, and asks again. */
+function end(ended: Hosted): void {
+  ended.inbox.stop();
+  ended.worker.terminate();
+  if (ended.id !== null) hosted.delete(ended.id);
+}
+
+/** Reports the workers that have answered all they were handed. */
 function beat(): void {
-  const answered = [...hosted.values()].filter((one) => one.answered);
-  out.write({ t: "beat", workers: answered.map(({ id }) => id) });
-  for (const one of answered) {
-    one.answered = false;
-    post(one, { type: "ping" });
-  }
+  const idle = [...hosted.values()].filter(({ busy }) => !busy);
+  tell({ t: "beat", workers: idle.map(({ id }) => id!) });
 }
 
-function post(to: Hosted, message: ToWorker): void {
-  to.worker.postMessage(message);
+function tell(frame: FromCell): void {
+  out.write(CELL, JSON.stringify(frame));
 }

@@ -12,11 +12,10 @@ import {
   TERMINATE_GRACE_MS,
   WORKERS_PER_CELL_MAX,
 } from "./core/limits.ts";
-import type { Message } from "./core/protocol.ts";
-import { fromCell } from "./frames.ts";
-import type { Cells, Clock, Log, Step } from "./ports.ts";
+import { fromCell, fromWorker } from "./frames.ts";
+import type { Cells, Clock, Log } from "./ports.ts";
 import type { Child } from "./supervisor.ts";
-import { FrameWriter, readFrames, type ToCell } from "./wire.ts";
+import { CELL, FrameWriter, readFrames, type ToCell } from "./wire.ts";
 
 interface Seat {
   readonly cell: Cell;
@@ -24,6 +23,13 @@ interface Seat {
   envelope: string | null;
   /** When it was last heard of, ms. */
   heard_at: number;
+}
+
+/** An envelope on its way to a worker; message and state are JSON. */
+interface Handed {
+  readonly envelope: string;
+  readonly message: string;
+  readonly state: string | null;
 }
 
 export interface CellsConfig {
@@ -47,7 +53,7 @@ export class CellPool implements Cells {
   readonly #opening = new Set<number>();
   readonly #seats = new Map<number, Seat>();
   /** Actors that wait for a cell with room, with what they were handed meanwhile. */
-  readonly #homeless = new Map<number, { kind: string; state: string | null; frames: ToCell[] }>();
+  readonly #homeless = new Map<number, { kind: string; handed: Handed | null }>();
   #workers = 0;
   #names = 1;
   #asked = false;
@@ -62,7 +68,7 @@ export class CellPool implements Cells {
     if (place === undefined) throw new Error(`There are ${CELLS_MAX} cells, the limit`);
     this.#opening.add(place);
     const cell = new Cell(id, place, this.config, this.clock, this.log);
-    cell.onFrame = (frame) => this.#onFrame(cell, frame);
+    cell.onFrame = (worker, body) => this.#onFrame(cell, worker, body);
     try {
       await cell.open();
     } finally {
@@ -101,12 +107,12 @@ export class CellPool implements Cells {
     return { cells: this.#cells.size, workers: this.#seats.size };
   }
 
-  start(kind: string, state: string | null): number {
+  start(kind: string): number {
     const worker = ++this.#workers;
     const cell = this.#withRoom();
-    if (cell) this.#seat(cell, worker, kind, state);
+    if (cell) this.#seat(cell, worker, kind);
     else {
-      this.#homeless.set(worker, { kind, state, frames: [] });
+      this.#homeless.set(worker, { kind, handed: null });
       this.#askForMore();
     }
     return worker;
@@ -119,16 +125,23 @@ export class CellPool implements Cells {
     this.onFull(`cell-${++this.#names}`);
   }
 
-  deliver(worker: number, envelope: string, message: Message): void {
-    const frame: ToCell = { t: "deliver", worker, envelope, message };
+  deliver(worker: number, envelope: string, message: string, state: string | null): void {
     const seat = this.#seats.get(worker);
     if (!seat) {
-      this.#homeless.get(worker)?.frames.push(frame);
+      const homeless = this.#homeless.get(worker);
+      if (homeless) homeless.handed = { envelope, message, state };
       return;
     }
     seat.envelope = envelope;
     seat.heard_at = this.clock.now();
-    seat.cell.send(frame);
+    // Texts in a text: what the database holds as JSON is not read here.
+    const body = `{"envelope":"${envelope}","message":${message},"state":${state}}`;
+    try {
+      seat.cell.send(worker, body);
+    } catch (error) {
+      // Too large for a frame: that is this actor's trouble and nobody else's.
+      this.#fail(worker, (error as Error).message);
+    }
   }
 
   stop(worker: number): void {
@@ -136,30 +149,35 @@ export class CellPool implements Cells {
     const seat = this.#seats.get(worker);
     if (!seat) return;
     this.#leave(worker, seat);
-    seat.cell.send({ t: "stop", worker });
+    seat.cell.tell({ t: "stop", worker });
   }
 
+  /** The emptiest one, of several the one that waited longest: so warm workers last longest. */
   #withRoom(): Cell | undefined {
+    let emptiest: Cell | undefined;
     for (const cell of this.#cells.values()) {
-      if (cell.workers < WORKERS_PER_CELL_MAX && !cell.doomed) return cell;
+      if (cell.workers === WORKERS_PER_CELL_MAX || cell.doomed) continue;
+      if (!emptiest || cell.workers < emptiest.workers) emptiest = cell;
     }
+    return emptiest;
   }
 
-  #seat(cell: Cell, worker: number, kind: string, state: string | null): void {
+  #seat(cell: Cell, worker: number, kind: string): void {
     cell.workers++;
+    // To the end of the order.
+    this.#cells.delete(cell.id);
+    this.#cells.set(cell.id, cell);
     this.#seats.set(worker, { cell, envelope: null, heard_at: this.clock.now() });
-    cell.send({ t: "start", worker, kind, state });
+    cell.tell({ t: "start", worker, kind });
   }
 
   #seatTheHomeless(): void {
-    for (const [worker, { kind, state, frames }] of this.#homeless) {
+    for (const [worker, { kind, handed }] of this.#homeless) {
       const cell = this.#withRoom();
       if (!cell) return this.#askForMore();
       this.#homeless.delete(worker);
-      this.#seat(cell, worker, kind, state);
-      for (const frame of frames) {
-        if (frame.t === "deliver") this.deliver(worker, frame.envelope, frame.message);
-      }
+      this.#seat(cell, worker, kind);
+      if (handed) this.deliver(worker, handed.envelope, handed.message, handed.state);
     }
   }
 
@@ -169,45 +187,51 @@ export class CellPool implements Cells {
     this.#seatTheHomeless();
   }
 
-  /** Everything from a cell is hostile: a frame that does not fit ends the cell. */
-  #onFrame(cell: Cell, frame: unknown): void {
-    const parsed = fromCell.safeParse(frame);
-    if (!parsed.success) {
-      cell.kill(`it sent a frame that breaks its schema: ${parsed.error.issues[0].message}`);
+  /** Everything from a cell is hostile: what breaks the rules ends the cell, or the one worker. */
+  #onFrame(cell: Cell, worker: number, body: Uint8Array): void {
+    if (worker === CELL) return this.#onReport(cell, body);
+    const seat = this.#seats.get(worker);
+    // Stopped meanwhile, or somebody else's worker: nobody waits for it.
+    if (seat?.cell === cell) this.#onAnswer(worker, seat, body);
+  }
+
+  #onReport(cell: Cell, body: Uint8Array): void {
+    const report = fromCell.safeParse(jsonOf(body));
+    if (!report.success) {
+      cell.kill(`it sent a frame that breaks its schema: ${report.error.issues[0].message}`);
       return;
     }
-    switch (parsed.data.t) {
-      case "next":
-        this.#onNext(cell, parsed.data);
-        return;
+    switch (report.data.t) {
       case "failed": {
-        const { worker, reason } = parsed.data;
-        const seat = this.#seats.get(worker);
-        if (!seat || seat.cell !== cell) return;
-        this.#leave(worker, seat);
-        this.onFailure(worker, reason, false);
+        const { worker, reason } = report.data;
+        if (this.#seats.get(worker)?.cell === cell) this.#fail(worker, reason);
         return;
       }
       case "beat":
         cell.heard_at = this.clock.now();
-        for (const worker of parsed.data.workers) {
+        for (const worker of report.data.workers) {
           const seat = this.#seats.get(worker);
           if (seat?.cell === cell) seat.heard_at = cell.heard_at;
         }
     }
   }
 
-  #onNext(cell: Cell, step: Step): void {
-    const seat = this.#seats.get(step.worker);
-    // Stopped meanwhile, or somebody else's worker: nobody waits for it.
-    if (!seat || seat.cell !== cell) return;
-    if (seat.envelope !== step.envelope) {
-      cell.kill("it answered an envelope that it does not hold");
-      return;
+  #onAnswer(worker: number, seat: Seat, body: Uint8Array): void {
+    const answer = fromWorker.safeParse(jsonOf(body));
+    if (!answer.success) {
+      this.#fail(worker, `its answer breaks the schema: ${answer.error.issues[0].message}`);
+    } else if (answer.data.envelope !== seat.envelope) {
+      this.#fail(worker, "it answered an envelope that it does not hold");
+    } else {
+      seat.envelope = null;
+      seat.heard_at = this.clock.now();
+      this.onStep(worker, answer.data);
     }
-    seat.envelope = null;
-    seat.heard_at = this.clock.now();
-    this.onStep(step.worker, step);
+  }
+
+  #fail(worker: number, reason: string): void {
+    this.stop(worker);
+    this.onFailure(worker, reason, false);
   }
 
   /** Looks at the heartbeats of a cell and its workers until it is called off. */
@@ -230,8 +254,7 @@ export class CellPool implements Cells {
 
   /** The kill ladder for one worker that no longer answers. */
   async #climb(worker: number, seat: Seat): Promise<void> {
-    this.stop(worker);
-    this.onFailure(worker, `it gave no heartbeat for ${HEARTBEAT_MS} ms`, false);
+    this.#fail(worker, `it gave no heartbeat for ${HEARTBEAT_MS} ms`);
     const before = await seat.cell.cpuMs();
     await new Promise<void>((resolve) => this.clock.after(TERMINATE_GRACE_MS, resolve));
     const after = await seat.cell.cpuMs();
@@ -244,10 +267,21 @@ export class CellPool implements Cells {
   }
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** What a body says, or undefined, which fits no schema. */
+function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(utf8.decode(body));
+  } catch {
+    return undefined;
+  }
+}
+
 /** One subprocess. */
 class Cell implements Child {
   readonly gone: Promise<string | null>;
-  onFrame: (frame: unknown) => void = () => {};
+  onFrame: (worker: number, body: Uint8Array) => void = () => {};
   workers = 0;
   heard_at = 0;
   /** True once it is being ended: no new actor may move in. */
@@ -287,7 +321,7 @@ class Cell implements Child {
       this.#read(connection);
       this.heard_at = this.clock.now();
       const { kinds, spare } = this.config;
-      this.send({ t: "hello", kinds: { ...kinds }, spare: { ...spare } });
+      this.tell({ t: "hello", kinds: { ...kinds }, spare: { ...spare } });
     } finally {
       // The socket is this one process's identity: nobody else may connect to it.
       listener.close();
@@ -299,12 +333,17 @@ class Cell implements Child {
     return this.#process.pid;
   }
 
-  send(frame: ToCell): void {
-    try {
-      this.#out.write(frame);
-    } catch (error) {
-      this.kill((error as Error).message);
-    }
+  /** Says something to the cell itself. */
+  tell(frame: ToCell): void {
+    this.send(CELL, JSON.stringify(frame));
+  }
+
+  /**
+   * Sends a body on to a worker.
+   * @throws {WireError} when it is over the limit
+   */
+  send(worker: number, body: string): void {
+    this.#out.write(worker, body);
   }
 
   /** SIGKILL to the whole process group. */
@@ -357,7 +396,7 @@ class Cell implements Child {
 
   async #read(connection: Deno.UnixConn): Promise<void> {
     try {
-      for await (const frame of readFrames(connection.readable)) this.onFrame(frame);
+      await readFrames(connection, this.onFrame);
       this.kill("it closed its socket");
     } catch (error) {
       this.kill((error as Error).message);

@@ -1,4 +1,4 @@
-/** The schema of every frame that a cell may send. Only the kernel reads it: a cell has no npm. */
+/** The schemas of what cells and their workers may send. Only the kernel has them: a cell has no npm. */
 import * as z from "zod";
 import {
   CALLS_PER_TURN_MAX,
@@ -40,20 +40,20 @@ const effect: z.ZodType<Effect> = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("stuck"), reason: text }),
 ]);
 
+/** What an actor answered to one envelope. */
+export const fromWorker = z.strictObject({
+  envelope: id,
+  state: z.string().max(STATE_BYTES_MAX),
+  effects: z.array(effect).max(Math.max(EFFECTS_PER_STEP_MAX, CALLS_PER_TURN_MAX)),
+  ending: z.strictObject({
+    status: z.enum(["done", "failed", "cancelled"]),
+    result: text.nullable(),
+    summary: text.optional(),
+    reason: text.optional(),
+  }).optional(),
+});
+
 export const fromCell = z.discriminatedUnion("t", [
-  z.strictObject({
-    t: z.literal("next"),
-    worker: z.int(),
-    envelope: id,
-    state: z.string().max(STATE_BYTES_MAX),
-    effects: z.array(effect).max(Math.max(EFFECTS_PER_STEP_MAX, CALLS_PER_TURN_MAX)),
-    ending: z.strictObject({
-      status: z.enum(["done", "failed", "cancelled"]),
-      result: text.nullable(),
-      summary: text.optional(),
-      reason: text.optional(),
-    }).optional(),
-  }),
   z.strictObject({ t: z.literal("failed"), worker: z.int(), reason: z.string().max(10_000) }),
   z.strictObject({
     t: z.literal("beat"),
@@ -61,4 +61,5 @@ export const fromCell = z.discriminatedUnion("t", [
   }),
 ]);
 
+export type Step = z.infer<typeof fromWorker>;
 export type FromCell = z.infer<typeof fromCell>;

@@ -1,7 +1,6 @@
 /** What the runtime takes from the world, so that a simulation can give it another. */
 import { monotonicFactory } from "ulid";
-import type { Message } from "./core/protocol.ts";
-import type { FromCell } from "./frames.ts";
+import type { Step } from "./frames.ts";
 
 export interface Clock {
   /** ms since 1970 */
@@ -15,14 +14,12 @@ export interface Ids {
   next(): string;
 }
 
-/** What a worker answered to one envelope. */
-export type Step = Extract<FromCell, { t: "next" }>;
-
 /** Where actors live. A worker is known by a number that is never used twice. */
 export interface Cells {
-  /** Gives an actor of this kind a worker of its own; `state` is JSON, null for a new actor. */
-  start(kind: string, state: string | null): number;
-  deliver(worker: number, envelope: string, message: Message): void;
+  /** Gives an actor of this kind a worker of its own. */
+  start(kind: string): number;
+  /** Hands an envelope over. Message and state are JSON; the state goes with a worker's first one. */
+  deliver(worker: number, envelope: string, message: string, state: string | null): void;
   stop(worker: number): void;
   /** Set by the scheduler. `innocent`: its cell died of another worker's fault. */
   onStep: (worker: number, step: Step) => void;

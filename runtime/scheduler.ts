@@ -4,7 +4,7 @@
  */
 import { claimActor, releaseActor, renewLeases } from "../db/actors.ts";
 import { buryEnvelope } from "../db/dead_letters.ts";
-import { hasDue, putBack, takeFirst } from "../db/envelopes.ts";
+import { hasDue, putBack, takeFirst, type Taken } from "../db/envelopes.ts";
 import { CLAIM_LOST } from "../db/entries.ts";
 import { openEffects } from "../db/outbox.ts";
 import type { Store } from "../db/store.ts";
@@ -13,10 +13,11 @@ import { treeRuns } from "../db/trees.ts";
 import type { Row } from "../db/unit.ts";
 import { afterFailure } from "./core/delivery.ts";
 import { LEASE_MS, LEASE_RENEW_MS, RETRY_MAX_MS, STOP_GRACE_MS } from "./core/limits.ts";
-import type { Address, Effect, Message } from "./core/protocol.ts";
+import type { Address, Effect } from "./core/protocol.ts";
 import { type Runnable, Schedule } from "./core/schedule.ts";
 import type { Events } from "./events.ts";
-import type { Cells, Clock, Ids, Log, Step } from "./ports.ts";
+import type { Step } from "./frames.ts";
+import type { Cells, Clock, Ids, Log } from "./ports.ts";
 import { type Claim, type Due, settle } from "./settle.ts";
 import type { Child } from "./supervisor.ts";
 
@@ -188,17 +189,12 @@ export class Scheduler implements Child {
       } else if (active.performing === 0) this.#passivate(active);
       return;
     }
-    const message = JSON.parse(row.message_json as string) as Message;
-    active.envelope = {
-      id: row.id as string,
-      type: message.type,
-      attempts: row.attempts as number,
-    };
-    if (active.worker === null) {
-      active.worker = cells.start(active.kind, active.state);
-      this.#workers.set(active.worker, active);
-    }
-    cells.deliver(active.worker, active.envelope.id, message);
+    const { id, type, attempts, message_json } = row as unknown as Taken;
+    active.envelope = { id, type, attempts };
+    if (active.worker !== null) return cells.deliver(active.worker, id, message_json, null);
+    active.worker = cells.start(active.kind);
+    this.#workers.set(active.worker, active);
+    cells.deliver(active.worker, id, message_json, active.state);
   }
 
   async #takeNext(active: Activation): Promise<void> {

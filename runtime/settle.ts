@@ -4,7 +4,7 @@
  * that an actor with more to do goes on without a claim in between.
  */
 import { advanceActor, advanceStuckActor, callStuck } from "../db/actors.ts";
-import { enqueue, removeEnvelope, takeFirst } from "../db/envelopes.ts";
+import { enqueue, removeEnvelope, seeFirst } from "../db/envelopes.ts";
 import { noteEntry, settleEntry } from "../db/entries.ts";
 import { addEffect, dropEffects } from "../db/outbox.ts";
 import { endTask } from "../db/tasks.ts";
@@ -13,7 +13,8 @@ import type { Statement, Unit } from "../db/unit.ts";
 import { LEASE_MS } from "./core/limits.ts";
 import type { Address, Effect } from "./core/protocol.ts";
 import { TOOLKIT } from "./core/toolkit.ts";
-import type { Ids, Step } from "./ports.ts";
+import type { Step } from "./frames.ts";
+import type { Ids } from "./ports.ts";
 
 /** Proof of a claim: settling needs it, and only claiming makes one. */
 export interface Claim {
@@ -54,7 +55,6 @@ export function settle(
   const unit: Statement[] = [
     settleEntry({
       id: envelope.id,
-      type: envelope.type,
       address,
       owner: claim.owner,
       epoch: claim.epoch,
@@ -117,7 +117,7 @@ export function settle(
     unit.push(...endTask({ id: address, tree_id }, step.ending, fresh, now));
     return { unit, due: [], woken };
   }
-  unit.push(takeFirst({ address, now }));
+  unit.push(seeFirst({ address, now }));
   return { unit, due, woken };
 }
 

@@ -1,16 +1,19 @@
 /**
- * The wire between kernel and cell: frames of JSON behind four bytes of length (big endian), over a
- * Unix socket. The kernel treats a cell as hostile: the size is checked before anything is parsed,
- * and each frame must fit its schema.
+ * The wire between kernel and cell: frames over a Unix socket, each a head of two numbers (bytes of
+ * the body, worker that it is to or from; big endian) and a body of JSON in UTF-8. A cell passes the
+ * bodies of its workers on unread; only the kernel and the worker parse them. The kernel treats a cell
+ * as hostile: the size is checked before anything is parsed, and each body must fit its schema.
  */
-import { FRAME_BYTES_MAX } from "./core/limits.ts";
-import type { Message } from "./core/protocol.ts";
+import { FRAME_BYTES_MAX, READ_BYTES } from "./core/limits.ts";
+
+/** Stands in a frame's head for the cell itself. */
+export const CELL = 0;
+const HEAD_BYTES = 8;
 
 /** What the kernel tells a cell. `worker` numbers are the kernel's; a cell never makes one up. */
 export type ToCell =
   | { t: "hello"; kinds: Record<string, string>; spare: Record<string, number> }
-  | { t: "start"; worker: number; kind: string; state: string | null }
-  | { t: "deliver"; worker: number; envelope: string; message: Message }
+  | { t: "start"; worker: number; kind: string }
   | { t: "stop"; worker: number };
 
 /** A frame that breaks the rules; whoever sent it is not listened to any longer. */
@@ -18,39 +21,43 @@ export class WireError extends Error {
   override name = "WireError";
 }
 
-/** Reads frames until the other side closes; yields each as parsed JSON. */
-export async function* readFrames(source: ReadableStream<Uint8Array>): AsyncGenerator<unknown> {
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let buffer = new Uint8Array(0);
-  for await (const chunk of source) {
-    buffer = buffer.length === 0 ? chunk as Uint8Array<ArrayBuffer> : concat(buffer, chunk);
+/**
+ * Hands each frame over as soon as it is whole, until the other side closes. A body is lent: it holds
+ * only until the call returns.
+ * @throws {WireError} when a frame is over the limit
+ */
+export async function readFrames(
+  connection: { read(into: Uint8Array): Promise<number | null> },
+  onFrame: (worker: number, body: Uint8Array) => void,
+): Promise<void> {
+  let buffer = new Uint8Array(READ_BYTES);
+  let filled = 0;
+  for (;;) {
+    const count = await connection.read(buffer.subarray(filled));
+    if (count === null) return;
+    filled += count;
+    const view = new DataView(buffer.buffer);
     let start = 0;
-    while (buffer.length - start >= 4) {
-      const length = new DataView(buffer.buffer, buffer.byteOffset + start).getUint32(0);
+    while (filled - start >= HEAD_BYTES) {
+      const length = view.getUint32(start);
       if (length > FRAME_BYTES_MAX) {
         throw new WireError(`A frame of ${length} bytes is over the limit of ${FRAME_BYTES_MAX}`);
       }
-      if (buffer.length - start - 4 < length) break;
-      yield parse(decoder, buffer.subarray(start + 4, start + 4 + length));
-      start += 4 + length;
+      const end = start + HEAD_BYTES + length;
+      if (filled < end) break;
+      onFrame(view.getUint32(start + 4), buffer.subarray(start + HEAD_BYTES, end));
+      start = end;
     }
-    buffer = buffer.subarray(start);
+    buffer.copyWithin(0, start, filled);
+    filled -= start;
+    if (filled === buffer.length) buffer = doubled(buffer);
   }
 }
 
-function parse(decoder: TextDecoder, bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(decoder.decode(bytes));
-  } catch {
-    throw new WireError("A frame is not JSON in UTF-8");
-  }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
+function doubled(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(2 * buffer.length);
+  larger.set(buffer);
+  return larger;
 }
 
 /** Writes frames; all frames of one turn leave in one write. */
@@ -70,19 +77,22 @@ export class FrameWriter {
   }
 
   /** @throws {WireError} when the frame is over the limit */
-  write(frame: unknown): void {
-    const body = this.#encoder.encode(JSON.stringify(frame));
-    if (body.length > FRAME_BYTES_MAX) {
+  write(worker: number, body: string): void {
+    const bytes = this.#encoder.encode(body);
+    if (bytes.length > FRAME_BYTES_MAX) {
       throw new WireError(
-        `A frame of ${body.length} bytes is over the limit of ${FRAME_BYTES_MAX}`,
+        `A frame of ${bytes.length} bytes is over the limit of ${FRAME_BYTES_MAX}`,
       );
     }
-    const head = new Uint8Array(4);
-    new DataView(head.buffer).setUint32(0, body.length);
-    this.#queue.push(head, body);
+    const head = new Uint8Array(HEAD_BYTES);
+    const view = new DataView(head.buffer);
+    view.setUint32(0, bytes.length);
+    view.setUint32(4, worker);
+    this.#queue.push(head, bytes);
     if (!this.#writing) {
       this.#writing = true;
-      queueMicrotask(() => this.#flush());
+      // Not a microtask: the answers of several workers, each an event of its own, leave together.
+      setImmediate(() => this.#flush());
     }
   }
 

@@ -41,10 +41,12 @@ export const REPEATED_CALLS_MAX = 5;
 
 /** Envelopes that may wait for one actor; a sender beyond it is refused and retries later. */
 export const MAILBOX_MAX = 1_000;
-/** Largest message in bytes: what one frame may carry, less room for its frame. */
+/** Largest message in bytes: the largest result many times over. */
 export const MESSAGE_BYTES_MAX = 900 * 1024;
-/** Largest frame on a cell's socket; checked before it is parsed. */
-export const FRAME_BYTES_MAX = 1024 * 1024;
+/** First size of a socket's read buffer: holds what a busy turn brings; grows to one largest frame. */
+export const READ_BYTES = 64 * 1024;
+/** Largest frame on a cell's socket: a largest message with a largest state, and their names. */
+export const FRAME_BYTES_MAX = 1280 * 1024;
 /** Effects that one step may ask for: as many as a turn has calls, and some of the runtime's own. */
 export const EFFECTS_PER_STEP_MAX = 64;
 /** Largest state of an actor in bytes: it is written at every step. */
@@ -98,9 +100,11 @@ export const CELLS_MAX = 64;
 /** Agent workers of one cell: a killed cell restarts so many actors at the most. */
 export const WORKERS_PER_CELL_MAX = 16;
 /** A cell makes new spare workers when no frame came for so long: making one takes a core. */
-export const REFILL_QUIET_MS = 20;
+export const REFILL_QUIET_MS = 250;
 /** Under constant load a spare is made after so long all the same, or every start would be cold. */
 export const REFILL_WAIT_MAX_MS = 1_000;
+/** Messages that a spare worker has behind it before it is used: by then its code is compiled. */
+export const WARM_UP_PINGS = 20;
 /** Bytes of a cell's stdout and stderr that are kept for the log. */
 export const CELL_LOG_BYTES_MAX = 64 * 1024;
 
@@ -110,6 +114,12 @@ export const CELL_LOG_BYTES_MAX = 64 * 1024;
 export const STORE_QUEUE_MAX = 20_000;
 /** Units of one group: keeps the longest wait behind a group in the low milliseconds. */
 export const STORE_GROUP_MAX = 512;
+/** Groups that the store worker holds: one that it writes and one that waits, so that it never idles. */
+export const STORE_GROUPS_AT_ONCE = 2;
+/** Memory for pages of the database: holds every index page that a busy store comes back to. */
+export const STORE_CACHE_KIB = 64 * 1024;
+/** Pages of the log after which it is written back: hot pages are written once for many commits. */
+export const STORE_CHECKPOINT_PAGES = 8_000;
 /** How long the store waits for another process's lock on the database file. */
 export const STORE_BUSY_MS = 5_000;
 

@@ -101,7 +101,7 @@ Deno.test("a unit on a server is refused with the words of its guard when it tou
   const guarded = (sql: string, expect: "one" | "some", returns: boolean): Statement => ({
     ...plain(sql + (returns ? " RETURNING n" : "")),
     expect,
-    returns,
+    returns: returns ? "all" : undefined,
     refusal: "Not these",
   });
   for (const returns of [false, true]) {
@@ -135,7 +135,7 @@ Deno.test("rows of a server come back with numbers as numbers and texts as they 
       text,
       NOW,
     ),
-    returns: true,
+    returns: "all",
   }]);
   const row = { five: 5, half: 0.5, nil: null, text, given: NOW };
   assert.deepEqual(result, { ok: true, rows: [[row]] });

@@ -7,7 +7,7 @@ import { endTask } from "../../db/tasks.ts";
 import type { Row, Statement } from "../../db/unit.ts";
 import { MAILBOX_MAX, MESSAGE_BYTES_MAX, STORE_GROUP_MAX } from "../../runtime/core/limits.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
-import type { Step } from "../../runtime/ports.ts";
+import type { Step } from "../../runtime/frames.ts";
 import { type Claim, settle } from "../../runtime/settle.ts";
 import { ulids } from "../../runtime/ports.ts";
 import { tempFolder } from "../support/folder.ts";
@@ -35,8 +35,6 @@ async function claim(db: TempStore, { tree_id, root_id }: Tree, owner = "me", no
 }
 
 const step = (envelope: Row, more: Partial<Step> = {}): Step => ({
-  t: "next",
-  worker: 1,
   envelope: envelope.id as string,
   state: '{"seen":1}',
   effects: [{ type: "ask_model", turn: 1 }],
