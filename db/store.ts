@@ -40,7 +40,10 @@ export interface Store {
  */
 export async function openStore(url: string): Promise<Store> {
   const writer = await Connection.open(url, false);
-  const reader = await Connection.open(url, true);
+  const reader = await Connection.open(url, true).catch((error) => {
+    writer.crash();
+    throw error;
+  });
   const gone = Promise.race([writer.gone, reader.gone]);
   return {
     created: writer.created,

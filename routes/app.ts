@@ -1,8 +1,10 @@
 /** The whole of HTTP: who may come in, then one resource a file, and what an error looks like. */
 import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { StoreError } from "../db/store.ts";
 import { type Config, isLoopback } from "../runtime/config.ts";
+import { REQUEST_BYTES_MAX } from "../runtime/core/limits.ts";
 import type { Kernel } from "../runtime/kernel.ts";
 import { Refusal } from "../runtime/router.ts";
 import { admit } from "./admission.ts";
@@ -20,6 +22,7 @@ export function createApp(
   const app = new Hono();
   app.route("/", health(kernel));
   app.use(admit({ loopback: isLoopback(config.host), admin_token: config.admin_token }));
+  app.use(bodyLimit({ maxSize: REQUEST_BYTES_MAX, onError: tooLarge }));
   app.route("/api/trees", trees(kernel));
   app.route("/api/tasks", tasks(kernel));
   app.route("/api/reviews", reviews(kernel));
@@ -44,4 +47,9 @@ export function createApp(
     return problemResponse(c, new Problem(500, "Internal server error", detail));
   });
   return app;
+}
+
+function tooLarge(): never {
+  const detail = `The body is longer than ${REQUEST_BYTES_MAX} bytes`;
+  throw new Problem(413, "Content too large", detail);
 }
