@@ -11,6 +11,7 @@ import { EXIT } from "./runtime/core/exit.ts";
 import { VARIABLES } from "./runtime/core/launch.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
 import { Kernel } from "./runtime/kernel.ts";
+import { describeLayers, probeLayers } from "./runtime/sandbox.ts";
 import { readPlaybooks, readSeeds } from "./seeds/mod.ts";
 
 const log = (line: string) => console.error(line);
@@ -44,11 +45,15 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
   let answer: (request: Request) => Response | Promise<Response> = () =>
     new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
   const server = listen(config, (request) => answer(request));
+  const layers = await probeLayers();
   const kernel = await Kernel.start({
     database_url: config.database_url,
     node_id: folder.node_id,
     workspaces: folder.workspaces,
     sockets: folder.sockets,
+    scratch: folder.scratch,
+    layers,
+    containment: config.containment,
     code: decodeURIComponent(new URL(".", import.meta.url).pathname),
     slots: config.max_concurrent_agents,
     timeout_seconds: config.default_timeout_seconds,
@@ -68,6 +73,7 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
   await folder.sign({ pid: Deno.pid, url });
   console.log(`Troupe is ready on ${url}`);
   console.log("No model is connected: the offline model plays the demo tasks.");
+  console.log(describeLayers(layers, config.containment));
   if (config.model_is_wanted) {
     console.log(
       "ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL is set, which this version cannot use yet.",

@@ -20,6 +20,7 @@ export const root: SupervisorSpec = {
       children: [
         { type: "worker", id: "gateway", kind: "gateway", restart: "permanent" },
         { type: "worker", id: "files", kind: "files", restart: "permanent" },
+        { type: "worker", id: "tools", kind: "tools", restart: "permanent" },
       ],
     },
     {

@@ -1,7 +1,7 @@
 /** Starts the kernel as a process with exactly the permissions that it needs. */
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
-import { CELLS_MAX } from "../runtime/core/limits.ts";
+import { CELLS_MAX, TOOL_CELLS_MAX } from "../runtime/core/limits.ts";
 import { VARIABLES } from "../runtime/core/launch.ts";
 
 export interface KernelProcess {
@@ -72,6 +72,19 @@ export function refusal(environment: Record<string, string>): string | null {
   return null;
 }
 
+/** Granted where they are installed: Deno complains about a program that is not there. */
+const CONTAINERS = ["prlimit", "bwrap"];
+
+function isThere(program: string): boolean {
+  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+    try {
+      return Deno.statSync(`${folder}/${program}`).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
 const code = decodeURIComponent(new URL("../", import.meta.url).pathname);
 
 function absolute(path: string): string {
@@ -101,6 +114,9 @@ function grants(data: string, sockets: string, environment: Record<string, strin
   const database = URL.parse(DATABASE_URL)?.host;
   if (database) net.push(database);
   for (let place = 0; place < CELLS_MAX; place++) net.push(`unix:${sockets}/${place}.sock`);
+  for (let place = 0; place < TOOL_CELLS_MAX; place++) {
+    net.push(`unix:${sockets}/tool-${place}.sock`);
+  }
   return [
     // Its own code and seeds, its data.
     `--allow-read=${[code, data, sockets].join(",")}`,
@@ -114,8 +130,8 @@ function grants(data: string, sockets: string, environment: Record<string, strin
     // The database's native library, and what its loader looks at.
     "--allow-ffi",
     "--allow-sys=cpus,hostname,networkInterfaces",
-    // The cells, the look at their CPU time, and their end.
-    `--allow-run=${Deno.execPath()},cat,kill`,
+    // The cells, the look at their CPU time, their end, and what is put around them.
+    `--allow-run=${[Deno.execPath(), "cat", "kill", ...CONTAINERS.filter(isThere)].join(",")}`,
   ];
 }
 

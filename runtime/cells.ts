@@ -4,18 +4,21 @@
  * at the cell's CPU time, kill the process group.
  */
 import {
-  CELL_LOG_BYTES_MAX,
-  CELL_START_MS,
+  CELL_LIMITS,
+  CELL_MEMORY_LOOK_MS,
+  CELL_MEMORY_MAX,
   CELLS_MAX,
   HEARTBEAT_MS,
   SPIN_CPU_SHARE,
   TERMINATE_GRACE_MS,
   WORKERS_PER_CELL_MAX,
 } from "./core/limits.ts";
-import { fromCell, fromWorker } from "./frames.ts";
+import { fromCell, fromWorker, jsonOf } from "./frames.ts";
 import type { Cells, Clock, Log } from "./ports.ts";
 import type { Child } from "./supervisor.ts";
-import { CELL, FrameWriter, readFrames, type ToCell } from "./wire.ts";
+import { CellProcess } from "./cell_process.ts";
+import { type Confined, type Layers, SEALED } from "./sandbox.ts";
+import { CELL, type ToCell } from "./wire.ts";
 
 interface Seat {
   readonly cell: Cell;
@@ -41,6 +44,7 @@ export interface CellsConfig {
   readonly kinds: Readonly<Record<string, string>>;
   /** How many warm workers of each kind a cell keeps. */
   readonly spare: Readonly<Record<string, number>>;
+  readonly layers: Layers;
 }
 
 export class CellPool implements Cells {
@@ -70,7 +74,7 @@ export class CellPool implements Cells {
     const cell = new Cell(id, place, this.config, this.clock, this.log);
     cell.onFrame = (worker, body) => this.#onFrame(cell, worker, body);
     try {
-      await cell.open();
+      await cell.start();
     } finally {
       this.#opening.delete(place);
       this.#asked = false;
@@ -249,7 +253,23 @@ export class CellPool implements Cells {
       callOff = this.clock.after(HEARTBEAT_MS / 8, look);
     };
     look();
-    return () => callOff();
+    let callOffMemory = () => {};
+    const weigh = async () => {
+      const bytes = await cell.memoryBytes();
+      if (cell.doomed) return;
+      if (bytes !== null && bytes > CELL_MEMORY_MAX) {
+        cell.kill(
+          `it uses ${Math.round(bytes / 2 ** 20)} MB of memory, more than ${
+            CELL_MEMORY_MAX / 2 ** 20
+          }`,
+        );
+      } else callOffMemory = this.clock.after(CELL_MEMORY_LOOK_MS, weigh);
+    };
+    weigh();
+    return () => {
+      callOff();
+      callOffMemory();
+    };
   }
 
   /** The kill ladder for one worker that no longer answers. */
@@ -267,70 +287,36 @@ export class CellPool implements Cells {
   }
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-/** What a body says, or undefined, which fits no schema. */
-function jsonOf(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(utf8.decode(body));
-  } catch {
-    return undefined;
-  }
-}
-
-/** One subprocess. */
-class Cell implements Child {
-  readonly gone: Promise<string | null>;
-  onFrame: (worker: number, body: Uint8Array) => void = () => {};
+/** A cell of agents. */
+class Cell extends CellProcess {
   workers = 0;
   heard_at = 0;
-  /** True once it is being ended: no new actor may move in. */
-  doomed = false;
   /** True when one worker is known to be why: the others are innocent. */
   offender_known = false;
-  #process!: Deno.ChildProcess;
-  #out!: FrameWriter;
-  #end!: (reason: string | null) => void;
-  #reason: string | null = null;
 
   constructor(
-    readonly id: string,
+    id: string,
     /** Which of the `CELLS_MAX` sockets is its own. */
     readonly place: number,
     readonly config: CellsConfig,
-    readonly clock: Clock,
-    readonly log: Log,
+    clock: Clock,
+    log: Log,
   ) {
-    this.gone = new Promise((resolve) => this.#end = resolve);
+    super(id, clock);
+    this.onOutput = (text) => {
+      for (const line of text.split("\n")) if (line.trim()) log(`${id}: ${line.trim()}`);
+    };
   }
 
-  /** Starts the process and waits until it has connected to its own socket. */
-  async open(): Promise<void> {
-    const path = socketPath(this.config.folder, this.place);
-    await Deno.remove(path).catch(() => {});
-    const listener = Deno.listen({ transport: "unix", path });
-    try {
-      this.#process = spawn(path, this.config);
-      this.#process.status.then(({ code, signal }) => {
-        this.doomed = true;
-        this.#end(this.#reason ?? (signal ? `signal ${signal}` : `exit code ${code}`));
-      });
-      for (const stream of [this.#process.stdout, this.#process.stderr]) this.#capture(stream);
-      const connection = await this.#accept(listener);
-      this.#out = new FrameWriter(connection, () => this.kill("its socket broke"));
-      this.#read(connection);
-      this.heard_at = this.clock.now();
-      const { kinds, spare } = this.config;
-      this.tell({ t: "hello", kinds: { ...kinds }, spare: { ...spare } });
-    } finally {
-      // The socket is this one process's identity: nobody else may connect to it.
-      listener.close();
-      await Deno.remove(path).catch(() => {});
-    }
-  }
-
-  get pid(): number {
-    return this.#process.pid;
+  async start(): Promise<void> {
+    const socket = socketPath(this.config.folder, this.place);
+    // What runs in it is Troupe's own code: limits, without namespaces, so that its CPU time and memory
+    // can be seen.
+    const layers = { ...this.config.layers, bwrap: false };
+    await this.open(program(socket, this.config), layers, socket);
+    this.heard_at = this.clock.now();
+    const { kinds, spare } = this.config;
+    this.tell({ t: "hello", kinds: { ...kinds }, spare: { ...spare } });
   }
 
   /** Says something to the cell itself. */
@@ -338,85 +324,9 @@ class Cell implements Child {
     this.send(CELL, JSON.stringify(frame));
   }
 
-  /**
-   * Sends a body on to a worker.
-   * @throws {WireError} when it is over the limit
-   */
-  send(worker: number, body: string): void {
-    this.#out.write(worker, body);
-  }
-
-  /** SIGKILL to the whole process group. */
-  kill(reason: string): void {
-    if (this.doomed) return;
-    this.doomed = true;
-    this.#reason = reason;
-    killGroup(this.#process);
-  }
-
-  async stop(): Promise<void> {
+  override stop(): Promise<void> {
     this.offender_known = true;
-    this.kill("stopped");
-    await this.gone;
-  }
-
-  /** User and system time of the process so far in ms, or null where it cannot be seen. */
-  async cpuMs(): Promise<number | null> {
-    if (Deno.build.os !== "linux") return null;
-    const { success, stdout } = await new Deno.Command("cat", {
-      args: [`/proc/${this.#process.pid}/stat`],
-      stderr: "null",
-    }).output();
-    if (!success) return null;
-    // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms; the name before them may have spaces.
-    const fields = new TextDecoder().decode(stdout).split(") ")[1].split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * 10;
-  }
-
-  async #accept(listener: Deno.UnixListener): Promise<Deno.UnixConn> {
-    let callOff = () => {};
-    const late = new Promise<never>((_, reject) => {
-      callOff = this.clock.after(CELL_START_MS, () => {
-        reject(new Error(`${this.id} did not connect within ${CELL_START_MS} ms`));
-      });
-    });
-    const died = this.gone.then((reason) => {
-      throw new Error(`${this.id} ended before it connected: ${reason}`);
-    });
-    died.catch(() => {});
-    try {
-      return await Promise.race([listener.accept(), late, died]);
-    } catch (error) {
-      killGroup(this.#process);
-      throw error;
-    } finally {
-      callOff();
-    }
-  }
-
-  async #read(connection: Deno.UnixConn): Promise<void> {
-    try {
-      await readFrames(connection, this.onFrame);
-      this.kill("it closed its socket");
-    } catch (error) {
-      this.kill((error as Error).message);
-    }
-  }
-
-  /** What a cell prints is shown without control characters, and only so much of it. */
-  async #capture(stream: ReadableStream<Uint8Array>): Promise<void> {
-    let room = CELL_LOG_BYTES_MAX;
-    const decoder = new TextDecoder();
-    for await (const chunk of stream) {
-      if (room <= 0) continue;
-      const text = decoder.decode(chunk.subarray(0, room), { stream: true });
-      room -= chunk.length;
-      for (const line of text.split("\n")) {
-        // deno-lint-ignore no-control-regex -- these are what is taken out
-        const plain = line.replace(/[\x00-\x1f\x7f-\x9f]/g, "").trim();
-        if (plain) this.log(`${this.id}: ${plain}`);
-      }
-    }
+    return super.stop();
   }
 }
 
@@ -425,49 +335,25 @@ export function socketPath(folder: string, place: number): string {
   return `${folder}/${place}.sock`;
 }
 
-function spawn(socket: string, config: CellsConfig): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
+function program(socket: string, config: CellsConfig): Confined {
+  return {
+    program: Deno.execPath(),
     args: [
       "run",
-      "--quiet",
-      "--no-prompt",
+      ...SEALED,
       "--no-config",
-      "--no-lock",
-      "--no-npm",
-      "--no-remote",
-      "--cached-only",
-      "--no-check",
       "--unstable-worker-options",
       `--allow-read=${config.code},${socket}`,
       `--allow-write=${socket}`,
       `--allow-net=unix:${socket}`,
-      new URL(import.meta.resolve("./cell.ts")).pathname,
+      `${config.code}runtime/cell.ts`,
       socket,
     ],
-    clearEnv: true,
     env: { DENO_DIR: `${config.folder}/deno`, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    // A process group of its own, so that whatever it starts dies with it.
-    detached: true,
-  }).spawn();
-}
-
-/**
- * Ends a cell's process at once, then whatever it may have started. Signalling a group needs the right
- * to run anything (`Deno.kill`), so that the kernel leaves it to `kill`, the one program granted.
- */
-function killGroup(process: Deno.ChildProcess): void {
-  try {
-    process.kill("SIGKILL");
-  } catch {
-    // It has ended already; its group may still be there.
-  }
-  new Deno.Command("kill", {
-    args: ["-KILL", "--", `-${process.pid}`],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).output().catch(() => {});
+    read: [],
+    write: [],
+    network: false,
+    folder: config.folder,
+    limits: CELL_LIMITS,
+  };
 }

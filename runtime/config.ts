@@ -32,6 +32,10 @@ const ENVIRONMENT = z.object(
       (token) => token === undefined || token.length >= 16,
       "must be at least 16 characters long",
     ),
+    CONTAINMENT: text.refine(
+      (mode) => mode === undefined || mode === "strict" || mode === "as_available",
+      "must be strict or as_available",
+    ),
     ANTHROPIC_API_KEY: text,
     ANTHROPIC_BASE_URL: text,
     DEBUG_MODE: text.transform((flag) => flag === "1" || flag === "true"),
@@ -51,6 +55,8 @@ export interface Config {
   readonly default_timeout_seconds: number;
   readonly supervisor_check_interval_seconds: number;
   readonly admin_token: string | null;
+  /** `strict`: tools that agents wrote run with namespaces or not at all. */
+  readonly containment: "strict" | "as_available";
   /** Whether a model's key or address is set. */
   readonly model_is_wanted: boolean;
 }
@@ -80,6 +86,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     default_timeout_seconds: read.DEFAULT_TIMEOUT_SECONDS,
     supervisor_check_interval_seconds: read.SUPERVISOR_CHECK_INTERVAL,
     admin_token: read.TROUPE_ADMIN_TOKEN ?? null,
+    containment: read.CONTAINMENT === "strict" ? "strict" : "as_available",
     model_is_wanted: Boolean(read.ANTHROPIC_API_KEY || read.ANTHROPIC_BASE_URL),
   };
 }

@@ -15,6 +15,8 @@ export class DataFolder {
     readonly node_id: string,
     readonly sockets: string,
     readonly workspaces: string,
+    /** Emptied at each start: what stood there belonged to processes that are dead. */
+    readonly scratch: string,
     readonly lock: Deno.FsFile,
   ) {}
 
@@ -35,11 +37,14 @@ export class DataFolder {
         return await holderOf(path);
       }
       const real = await Deno.realPath(path);
+      await Deno.remove(`${real}/scratch`, { recursive: true }).catch(() => {});
+      await Deno.mkdir(`${real}/scratch`);
       return new DataFolder(
         path,
         await nodeId(path),
         await Deno.realPath(sockets),
         `${real}/workspaces`,
+        `${real}/scratch`,
         lock,
       );
     } catch (error) {

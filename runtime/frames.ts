@@ -63,3 +63,24 @@ export const fromCell = z.discriminatedUnion("t", [
 
 export type Step = z.infer<typeof fromWorker>;
 export type FromCell = z.infer<typeof fromCell>;
+
+const report = z.discriminatedUnion("ok", [
+  z.strictObject({ ok: z.literal(true), value: z.unknown() }),
+  z.strictObject({ ok: z.literal(false), error: z.string() }),
+]);
+
+/** What a tool cell says of its one call, or null when it says something else. */
+export function toolReport(body: Uint8Array): z.infer<typeof report> | null {
+  return report.safeParse(jsonOf(body)).data ?? null;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** What a body says, or undefined, which fits no schema. */
+export function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(utf8.decode(body));
+  } catch {
+    return undefined;
+  }
+}

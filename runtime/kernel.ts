@@ -6,6 +6,8 @@ import { releaseAllOf } from "../db/actors.ts";
 import { openStore, type Store } from "../db/store.ts";
 import type { Unit, UnitResult } from "../db/unit.ts";
 import { CellPool } from "./cells.ts";
+import type { Layers } from "./sandbox.ts";
+import { ToolCells } from "./tool_cells.ts";
 import type { Playbook } from "./core/offline.ts";
 import type { SupervisorSpec } from "./core/supervision.ts";
 import { Events } from "./events.ts";
@@ -23,6 +25,7 @@ export interface Parts {
   readonly store: Store;
   readonly gateway: Gateway;
   readonly files: Files;
+  readonly tools: ToolCells;
   readonly events: Events;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -37,8 +40,13 @@ export interface KernelConfig {
   readonly node_id: string;
   readonly workspaces: string;
   readonly sockets: string;
+  /** For folders that are thrown away with the process that had them. */
+  readonly scratch: string;
   /** The program's own folder. */
   readonly code: string;
+  readonly layers: Layers;
+  /** Whether tools that agents wrote may run without namespaces around them. */
+  readonly containment: Containment;
   readonly slots: number;
   readonly timeout_seconds: number;
   readonly check_interval_seconds: number;
@@ -52,12 +60,16 @@ export interface KernelConfig {
   readonly onOpen: (store: Store) => Promise<void>;
 }
 
+/** `strict`: tools that agents wrote run with namespaces or not at all. */
+export type Containment = "strict" | "as_available";
+
 export class Kernel {
   readonly events = new Events();
   readonly clock: Clock = systemClock;
   readonly ids: Ids = ulids;
   readonly cells: CellPool;
   #store!: Store;
+  #tools!: ToolCells;
   #scheduler!: Scheduler;
   #watch!: Watch;
   #supervisor!: Supervisor;
@@ -69,6 +81,7 @@ export class Kernel {
         code: config.code,
         kinds: config.kinds,
         spare: config.spare,
+        layers: config.layers,
       },
       this.clock,
       config.log,
@@ -87,6 +100,10 @@ export class Kernel {
 
   get store(): Store {
     return this.#store;
+  }
+
+  get tools(): ToolCells {
+    return this.#tools;
   }
 
   get supervisor(): Supervisor {
@@ -158,6 +175,7 @@ export class Kernel {
       store: this.#store,
       gateway,
       files,
+      tools: this.#tools,
       events,
       clock,
       ids,
@@ -175,6 +193,11 @@ export class Kernel {
       },
       gateway: () => gateway.open(),
       files: () => files.open(),
+      tools: () => {
+        const { sockets, scratch, code, layers } = config;
+        this.#tools = new ToolCells({ sockets, scratch, code, layers }, clock, log);
+        return Promise.resolve(this.#tools);
+      },
       cell: (id) => cells.open(id),
       scheduler: (): Promise<Child> => {
         const performing = new Performers(parts(), { wake, drop });

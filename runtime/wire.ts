@@ -24,15 +24,18 @@ export class WireError extends Error {
 /**
  * Hands each frame over as soon as it is whole, until the other side closes. A body is lent: it holds
  * only until the call returns.
+ * @param mayRead waited for before each look at the connection
  * @throws {WireError} when a frame is over the limit
  */
 export async function readFrames(
   connection: { read(into: Uint8Array): Promise<number | null> },
   onFrame: (worker: number, body: Uint8Array) => void,
+  mayRead: () => Promise<void> | void = () => {},
 ): Promise<void> {
   let buffer = new Uint8Array(READ_BYTES);
   let filled = 0;
   for (;;) {
+    await mayRead();
     const count = await connection.read(buffer.subarray(filled));
     if (count === null) return;
     filled += count;

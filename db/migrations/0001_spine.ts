@@ -34,18 +34,18 @@ export async function up(db: Kysely<any>): Promise<void> {
     `CREATE INDEX actors_live ON actors (address) WHERE status = 'live'`,
     `CREATE INDEX actors_by_owner ON actors (owner) WHERE owner IS NOT NULL`,
     `CREATE TABLE entries (
-      seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, task_id TEXT NOT NULL,
+      seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, task_id TEXT NOT NULL,
       tree_id TEXT NOT NULL, received INTEGER NOT NULL, type TEXT NOT NULL,
       message_json TEXT NOT NULL, created_at INTEGER NOT NULL) STRICT`,
     `CREATE INDEX entries_by_task ON entries (task_id, seq)`,
+    `CREATE INDEX entries_by_tree ON entries (tree_id, seq)`,
     `CREATE TRIGGER entries_are_not_changed BEFORE UPDATE ON entries
       BEGIN SELECT RAISE(ABORT, 'the journal is append-only: an entry cannot be changed'); END`,
     `CREATE TRIGGER entries_are_not_removed BEFORE DELETE ON entries
       BEGIN SELECT RAISE(ABORT, 'the journal is append-only: an entry cannot be removed'); END`,
     `CREATE TABLE envelopes (
-      seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tree_id TEXT NOT NULL,
-      to_address TEXT NOT NULL, from_address TEXT NOT NULL, type TEXT NOT NULL,
-      message_json TEXT NOT NULL,
+      seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tree_id TEXT NOT NULL,
+      to_address TEXT NOT NULL, from_address TEXT NOT NULL, message_json TEXT NOT NULL,
       attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL DEFAULT 0,
       created_at INTEGER NOT NULL) STRICT`,
     `CREATE INDEX envelopes_by_address ON envelopes (to_address, seq)`,

@@ -1,7 +1,9 @@
 /** All migrations by name; Kysely's migrator runs the missing ones in the order of their names. */
 import type { Migration } from "kysely/migration";
 import * as spine from "./0001_spine.ts";
+import * as containment from "./0002_containment.ts";
 
 export const migrations: Record<string, Migration> = {
   "0001_spine": spine,
+  "0002_containment": containment,
 };

@@ -107,6 +107,81 @@ export const REFILL_WAIT_MAX_MS = 1_000;
 export const WARM_UP_PINGS = 20;
 /** Bytes of a cell's stdout and stderr that are kept for the log. */
 export const CELL_LOG_BYTES_MAX = 64 * 1024;
+/** Bytes of them that are read at all; beyond it the writer is left standing until its deadline. */
+export const CELL_LOG_DRAINED_MAX = 8 * 1024 * 1024;
+/** Frames that are read of one cell in one period: five times what a busy one sends. */
+export const CREDIT_FRAMES = 500;
+/** The period: a cell that floods costs the kernel a few milliseconds in each. */
+export const CREDIT_EVERY_MS = 50;
+/** Resident memory of one cell at which it is killed: twenty busy agents need a quarter of it. */
+export const CELL_MEMORY_MAX = 2 * 2 ** 30;
+/** How often a cell's memory is looked at; a heap grows by some hundred MB a second at the most. */
+export const CELL_MEMORY_LOOK_MS = 1_000;
+
+// Processes that run what agents wrote.
+
+/** What the system lets one process use, with all that it starts. */
+export interface Limits {
+  /** Private memory, reservations included: a bare Deno reserves about 600 MB of it. */
+  readonly memory_bytes: number;
+  readonly cpu_seconds: number;
+  readonly files: number;
+  readonly file_bytes: number;
+  /** Processes and threads; kept only where the process has a user namespace of its own. */
+  readonly processes: number;
+}
+
+/** A cell of agents: half a gigabyte is reserved for each worker, used or not; the watch weighs it. */
+export const CELL_LIMITS: Limits = {
+  memory_bytes: 32 * 2 ** 30,
+  cpu_seconds: 365 * 24 * 60 * 60,
+  files: 1024,
+  file_bytes: 64 * 2 ** 20,
+  processes: 1024,
+};
+/** One call of a tool: some 400 MB of data beside Deno itself. */
+export const TOOL_LIMITS: Limits = {
+  memory_bytes: 2 ** 30,
+  cpu_seconds: 60,
+  files: 256,
+  file_bytes: 64 * 2 ** 20,
+  processes: 64,
+};
+/** The type checker, which reads much and writes nothing. */
+export const CHECK_LIMITS: Limits = {
+  memory_bytes: 4 * 2 ** 30,
+  cpu_seconds: 60,
+  files: 256,
+  file_bytes: 64 * 2 ** 20,
+  processes: 128,
+};
+/** A command in the terminal: compilers and test runners fit. */
+export const TERMINAL_LIMITS: Limits = {
+  memory_bytes: 4 * 2 ** 30,
+  cpu_seconds: 600,
+  files: 1024,
+  file_bytes: 256 * 2 ** 20,
+  processes: 256,
+};
+/** Longest call of a written tool: what takes longer belongs into a task of its own. */
+export const TOOL_DEADLINE_MS = 30_000;
+/** Longest check of a written tool, its types and imports. */
+export const CHECK_DEADLINE_MS = 30_000;
+/** Tool cells at once; each is a process with a quarter of a gigabyte at work. */
+export const TOOL_CELLS_MAX = 16;
+/** Calls that may wait for a tool cell. */
+export const TOOL_QUEUE_MAX = 1_000;
+/** Largest source of a written tool: as long as a document. */
+export const TOOL_SOURCE_BYTES_MAX = 64 * 1024;
+/** Tests of one written tool; each runs in a process of its own. */
+export const TOOL_TESTS_MAX = 20;
+/** Terminal: deadline when the call names none, and the longest that it may name. */
+export const TERMINAL_SECONDS = 60;
+export const TERMINAL_SECONDS_MAX = 600;
+/** Bytes of a command's output that are kept: what a model can read, with head and tail. */
+export const OUTPUT_BYTES_MAX = 1024 * 1024;
+/** Bytes of a workspace at which whoever writes into it is stopped. */
+export const WORKSPACE_BYTES_MAX = 2 * 2 ** 30;
 
 // The store.
 

@@ -5,6 +5,7 @@ import { addTree } from "../../db/trees.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import type { Unit } from "../../db/unit.ts";
 import { Kernel } from "../../runtime/kernel.ts";
+import { probeLayers } from "../../runtime/sandbox.ts";
 
 export async function startKernel(
   folder: string,
@@ -16,11 +17,15 @@ export async function startKernel(
   } = {},
 ): Promise<Kernel> {
   await Deno.mkdir(`${folder}/workspaces`, { recursive: true });
+  await Deno.mkdir(`${folder}/scratch`, { recursive: true });
   return await Kernel.start({
     database_url: `file:${folder}/troupe.db`,
     node_id: "test",
     workspaces: `${folder}/workspaces`,
     sockets: folder,
+    scratch: `${folder}/scratch`,
+    layers: await probeLayers(),
+    containment: "as_available",
     code: decodeURIComponent(new URL("../../", import.meta.url).pathname),
     slots,
     timeout_seconds: 300,

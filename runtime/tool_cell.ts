@@ -1,0 +1,54 @@
+/**
+ * A tool cell: the process in which one call of a tool runs that an agent wrote. It connects to the
+ * kernel, gives up the right to do so again, loads the tool as one module, calls it once and reports.
+ * The code that it runs is hostile: nothing here protects the kernel, the process does.
+ */
+import { CELL, FrameWriter, readFrames } from "./wire.ts";
+
+/** The call, as the kernel sends it. */
+export interface ToolJob {
+  /** A TypeScript module. */
+  readonly source: string;
+  readonly input: unknown;
+  readonly context: { readonly workspace: string | null };
+}
+
+/** What the cell reports; exactly one. */
+export type ToolReport = { readonly ok: true; readonly value: unknown } | {
+  readonly ok: false;
+  readonly error: string;
+};
+
+const path = Deno.args[0];
+const connection = await Deno.connect({ transport: "unix", path });
+// The kernel's other sockets are out of reach by their paths already; now this one is, too.
+Deno.permissions.revokeSync({ name: "net", host: `unix:${path}` } as Deno.NetPermissionDescriptor);
+Deno.permissions.revokeSync({ name: "read", path });
+Deno.permissions.revokeSync({ name: "write", path });
+
+const out = new FrameWriter(connection, () => Deno.exit(0));
+await readFrames(connection, (_, body) => {
+  perform(JSON.parse(new TextDecoder().decode(body)));
+});
+Deno.exit(0);
+
+async function perform({ source, input, context }: ToolJob): Promise<void> {
+  let report: ToolReport;
+  try {
+    // Text, and never a file: a module of the agent's must not be an entry that may read what we may.
+    const module = await import(
+      `data:application/typescript;charset=utf-8,${encodeURIComponent(source)}`
+    );
+    if (typeof module.default !== "function") {
+      throw new Error("The module has no function as its default export");
+    }
+    report = { ok: true, value: await module.default(input, context) };
+  } catch (error) {
+    report = { ok: false, error: error instanceof Error ? error.message : String(error) };
+  }
+  try {
+    out.write(CELL, JSON.stringify(report.ok ? { ok: true, value: report.value ?? null } : report));
+  } catch (error) {
+    out.write(CELL, JSON.stringify({ ok: false, error: (error as Error).message }));
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Runs a hostile tool or actor for real beside bystanders, and checks what every case must show: the
+ * kernel goes on answering, the bystanders finish, and the offender is gone with its CPU and memory.
+ */
+import assert from "node:assert/strict";
+import { createApp } from "../../routes/app.ts";
+import type { Kernel } from "../../runtime/kernel.ts";
+import type { Grants, ToolOutcome } from "../../runtime/tool_cells.ts";
+import { tempFolder } from "../support/folder.ts";
+import { beginActor, startKernel } from "../support/kernel.ts";
+import { until } from "../support/until.ts";
+
+/** The slowest answer of `/health` that a person would not notice. */
+const HEALTH_MS = 250;
+/** From the end of a call or the death of its actor until nothing of the offender is left. */
+const GONE_MS = 5_000;
+/** How long a hostile tool may run: short, so that the suite is. */
+export const DEADLINE_MS = 1_500;
+
+export const NOTHING: Grants = { net: [], read: [], write: [] };
+
+export interface Arena extends AsyncDisposable {
+  readonly kernel: Kernel;
+  readonly folder: string;
+  /** Runs a tool's source to its end under the checks that each case must pass. */
+  attack(source: string, options?: Attack): Promise<ToolOutcome>;
+  /** Runs a hostile actor of one of the arena's kinds until its task has ended, under the same. */
+  attackAs(kind: string): Promise<{ status: string; reason: string | null }>;
+}
+
+export interface Attack {
+  readonly input?: unknown;
+  readonly grants?: Grants;
+  readonly workspace?: string | null;
+  readonly deadline_ms?: number;
+}
+
+/** A kernel with its HTTP on a free port. */
+export async function arena(kinds: Record<string, string> = {}): Promise<Arena> {
+  const folder = await tempFolder();
+  const kernel = await startKernel(folder.path, {
+    workflow: import.meta.resolve("../bench/workflow.ts"),
+    ...kinds,
+  }, { slots: 60 });
+  const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
+  const url = `http://127.0.0.1:${server.addr.port}`;
+
+  const watched = async <T>(run: () => Promise<T>): Promise<T> => {
+    const health = watchHealth(url);
+    const bystander = await beginActor(kernel, "workflow", { type: "step", left: 200 });
+    const before = await processesBelow(Deno.pid);
+    const result = await run();
+    assert.ok(await health() < HEALTH_MS, `/health took ${await health()} ms`);
+    const done = await ended(kernel, bystander.address);
+    assert.deepEqual(done, { status: "done", result: "200", reason: null });
+    await until(
+      "the end of every process that the offender had",
+      async () => (await processesBelow(Deno.pid)).length <= before.length + SPARES,
+      GONE_MS,
+    );
+    return result;
+  };
+
+  return {
+    kernel,
+    folder: folder.path,
+    attack: (source, { deadline_ms = DEADLINE_MS, ...options } = {}) =>
+      watched(() =>
+        kernel.tools.run(
+          { source, input: {}, grants: NOTHING, workspace: null, ...options, deadline_ms },
+          new AbortController().signal,
+        )
+      ),
+    attackAs: (kind) =>
+      watched(async () => {
+        const { address } = await beginActor(kernel, kind, { type: "go" });
+        const { status, reason } = await ended(kernel, address);
+        return { status, reason };
+      }),
+    [Symbol.asyncDispose]: async () => {
+      await server.shutdown();
+      await kernel.stop();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A warm tool cell may come up meanwhile: bwrap, its reaper, and Deno. */
+const SPARES = 3;
+
+/** Asks `/health` again and again; the function that it returns stops and gives the slowest answer. */
+function watchHealth(url: string): () => Promise<number> {
+  let slowest = 0;
+  let stopped = false;
+  const asking = (async () => {
+    while (!stopped) {
+      const asked = performance.now();
+      const response = await fetch(`${url}/health`);
+      await response.body?.cancel();
+      assert.equal(response.status, 200);
+      slowest = Math.max(slowest, performance.now() - asked);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  })();
+  return async () => {
+    stopped = true;
+    await asking;
+    return slowest;
+  };
+}
+
+async function ended(kernel: Kernel, id: string) {
+  return await until(`the end of ${id}`, async () => {
+    const row = await kernel.store.read.selectFrom("tasks").select(["status", "result", "reason"])
+      .where("id", "=", id).executeTakeFirstOrThrow();
+    return row.status === "done" || row.status === "failed" ? { ...row } : null;
+  }, 60_000);
+}
+
+/** Ids of all processes below one. */
+async function processesBelow(pid: number): Promise<number[]> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-o", "pid=,ppid="] }).output();
+  const parents = new TextDecoder().decode(stdout).trim().split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  const below: number[] = [];
+  for (let level = [pid]; level.length > 0;) {
+    level = parents.filter(([, parent]) => level.includes(parent)).map(([child]) => child);
+    below.push(...level);
+  }
+  return below;
+}
