@@ -149,10 +149,15 @@ export function attachDocument(task_id: string, name: string, now: number): Stat
   );
 }
 
-/** Gives a tool to a task; a second time changes nothing. */
-export function attachTool(task_id: string, name: string, now: number): Statement {
+/** Gives a tool to a task, a written one in this version; a second time changes the version. */
+export function attachTool(
+  task_id: string,
+  name: string,
+  version: number | null,
+  now: number,
+): Statement {
   return statement(
-    query.insertInto("task_tools").values({ task_id, name, created_at: now })
-      .onConflict((conflict) => conflict.doNothing()),
+    query.insertInto("task_tools").values({ task_id, name, version, created_at: now })
+      .onConflict((conflict) => conflict.columns(["task_id", "name"]).doUpdateSet({ version })),
   );
 }

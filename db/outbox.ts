@@ -1,5 +1,9 @@
 /** Effects between their commit and their outcome. */
+import { sql } from "kysely";
 import { prepared, query } from "./unit.ts";
+
+/** In the words of the partial index, which bound values would not match. */
+const isOpen = sql<boolean>`status IN ('pending', 'started', 'waiting')`;
 
 export const addEffect = prepared<
   {
@@ -25,8 +29,7 @@ export const addEffect = prepared<
 export const openEffects = prepared<{ address: string }>(
   ({ address }) =>
     query.selectFrom("outbox").select(["key", "effect_json", "status", "attempts", "holds"])
-      .where("address", "=", address)
-      .where("status", "in", ["pending", "started"])
+      .where("address", "=", address).where(isOpen).where("status", "<>", "waiting")
       .orderBy("key"),
   { returns: "all" },
 );
@@ -49,5 +52,19 @@ export const finishEffect = prepared<{ key: string; now: number }>(
 
 export const dropEffects = prepared<{ address: string; now: number }>(({ address, now }) =>
   query.updateTable("outbox").set({ status: "dropped", done_at: now })
-    .where("address", "=", address).where("status", "in", ["pending", "started"])
+    .where("address", "=", address).where(isOpen)
+);
+
+/** Sets an effect aside until a person has decided. */
+export const holdEffect = prepared<{ key: string }>(
+  ({ key }) =>
+    query.updateTable("outbox").set({ status: "waiting" })
+      .where("key", "=", key).where(isOpen),
+  { expect: "one", refusal: "The effect has an outcome already, or is no longer wanted" },
+);
+
+/** Puts it back among those to perform. */
+export const releaseEffect = prepared<{ key: string }>(({ key }) =>
+  query.updateTable("outbox").set({ status: "pending" })
+    .where("key", "=", key).where("status", "=", "waiting")
 );

@@ -1,6 +1,5 @@
 /** Questions to a person. */
 import type { Kysely } from "kysely";
-import { PAGE_ROWS_MAX } from "../runtime/core/limits.ts";
 import type { Schema } from "./schema.ts";
 import { prepared, query, type Statement, statement } from "./unit.ts";
 
@@ -11,6 +10,9 @@ export interface NewReview {
   readonly call_id: string | null;
   readonly issue: string;
   readonly blocking: boolean;
+  readonly detail?: string;
+  /** The effect that waits for it. */
+  readonly effect_key?: string;
 }
 
 /** Adds a question; the same call adds it once. */
@@ -34,22 +36,14 @@ export const decideReview = prepared<
   },
 );
 
+/** What a person was asked about a call, and what they said. */
+export function reviewOf(db: Kysely<Schema>, task_id: string, call_id: string) {
+  return db.selectFrom("reviews").select(["status", "comment"])
+    .where("task_id", "=", task_id).where("call_id", "=", call_id).executeTakeFirst();
+}
+
 export function findReview(db: Kysely<Schema>, id: string) {
   return db.selectFrom("reviews").innerJoin("trees", "trees.id", "reviews.tree_id")
     .selectAll("reviews").select("trees.priority").where("reviews.id", "=", id)
     .executeTakeFirst();
-}
-
-/** Open questions first, the newest `PAGE_ROWS_MAX` of all. */
-export async function listReviews(db: Kysely<Schema>) {
-  const rows = await db.selectFrom("reviews").selectAll()
-    .orderBy((eb) => eb.case().when("status", "=", "open").then(0).else(1).end())
-    .orderBy("id", "desc").limit(PAGE_ROWS_MAX).execute();
-  const items = rows.map(({ blocking, created_at, decided_at, ...row }) => ({
-    ...row,
-    blocking: blocking === 1,
-    created_at: new Date(created_at).toISOString(),
-    decided_at: decided_at === null ? null : new Date(decided_at).toISOString(),
-  }));
-  return { items, next_cursor: null };
 }

@@ -14,7 +14,7 @@ export interface Schema {
   documents: DocumentsTable;
   tools: ToolsTable;
   task_documents: AttachmentsTable;
-  task_tools: AttachmentsTable;
+  task_tools: TaskToolsTable;
   reviews: ReviewsTable;
   dead_letters: DeadLettersTable;
   idempotency_keys: IdempotencyKeysTable;
@@ -132,7 +132,8 @@ export interface OutboxTable {
   /** `slot` effects keep the agent running (model, tools), `wait` effects let it passivate. */
   holds: "slot" | "wait";
   effect_json: string;
-  status: Generated<"pending" | "started" | "done" | "dropped">;
+  /** `waiting`: for a person to allow it. */
+  status: Generated<"pending" | "started" | "waiting" | "done" | "dropped">;
   attempts: Generated<number>;
   created_at: number;
   done_at: number | null;
@@ -165,8 +166,12 @@ export interface DocumentsTable extends VersionedTable {
 export interface ToolsTable extends VersionedTable {
   input_schema_json: string;
   effect: "none" | "read" | "write" | "external";
-  /** Null for a tool that is built in. */
+  /** Null for a tool that is built in, like all that follows. */
   source: string | null;
+  permissions_json: string | null;
+  tests_json: string | null;
+  /** The tree that wrote it. */
+  tree_id: string | null;
 }
 
 export interface AttachmentsTable {
@@ -175,12 +180,21 @@ export interface AttachmentsTable {
   created_at: number;
 }
 
+/** A task keeps the version of a written tool that it was given; null for a built-in one. */
+export interface TaskToolsTable extends AttachmentsTable {
+  version: number | null;
+}
+
 export interface ReviewsTable {
   id: string;
   tree_id: string;
   task_id: string;
   call_id: string | null;
   issue: string;
+  /** The whole of what is to be allowed; null for a plain question. */
+  detail: string | null;
+  /** The effect that waits to be performed; null for a question, whose decision is the answer. */
+  effect_key: string | null;
   blocking: number;
   status: Generated<"open" | "approved" | "rejected" | "withdrawn">;
   comment: string | null;

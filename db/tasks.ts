@@ -80,6 +80,11 @@ export const taskRuns = prepared<{ id: string; now: number }>(({ id, now }) =>
     .where("status", "in", ["queued", "waiting"])
 );
 
+/** Lets watchers look at a task again when something beside its row changed. */
+export const touchTask = prepared<{ id: string }>(({ id }) =>
+  query.updateTable("tasks").set({ version: sql`version + 1` }).where("id", "=", id)
+);
+
 /** A passivated task waits: for children, a person or a timer. */
 export const taskWaits = prepared<{ id: string }>(({ id }) =>
   query.updateTable("tasks").set({ status: "waiting", version: sql`version + 1` })

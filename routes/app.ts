@@ -12,7 +12,9 @@ import { health } from "./health.ts";
 import { pages } from "./pages.tsx";
 import { badField, Problem, problemResponse } from "./problem.ts";
 import { reviews } from "./reviews.ts";
+import { system } from "./system.ts";
 import { tasks } from "./tasks.ts";
+import { tools } from "./tools.ts";
 import { trees } from "./trees.ts";
 
 export function createApp(
@@ -26,6 +28,8 @@ export function createApp(
   app.route("/api/trees", trees(kernel));
   app.route("/api/tasks", tasks(kernel));
   app.route("/api/reviews", reviews(kernel));
+  app.route("/api/tools", tools(kernel));
+  app.route("/api/system", system(kernel));
   app.route("/", pages(kernel));
   app.notFound((c) =>
     problemResponse(c, new Problem(404, "Not found", `There is nothing at ${c.req.path}`))

@@ -38,7 +38,7 @@ type Said =
   | { type: "task.started"; instruction: string; turns_max: number }
   | { type: "model.replied"; model: string; stop_reason: string; content: Block[] }
   | { type: "model.failed"; reason: string }
-  | { type: "tool.replied"; call_id: string; content: string; is_error?: boolean }
+  | { type: "tool.replied"; call_id: string; content: string; is_error?: boolean; log?: string }
   | ({ type: "child.ended" } & End)
   | { type: "hint" | "nudge" | "reminder"; text: string }
   | ({ type: "task.ended" } & End);
@@ -152,7 +152,14 @@ function Call({ name, input }: { name: string; input: unknown }) {
   );
 }
 
-function Reply({ reply, name }: { reply: { content: string; is_error?: boolean }; name: string }) {
+interface Replied {
+  readonly content: string;
+  readonly is_error?: boolean;
+  /** What a tool printed that an agent wrote. */
+  readonly log?: string;
+}
+
+function Reply({ reply, name }: { reply: Replied; name: string }) {
   const end = endIn(reply.content);
   return (
     <>
@@ -163,6 +170,12 @@ function Reply({ reply, name }: { reply: { content: string; is_error?: boolean }
         <div class={reply.is_error ? "reason" : ""}>
           <Text of={reply.content} />
         </div>
+      )}
+      {reply.log && (
+        <>
+          <Line title="Printed" />
+          <Text of={reply.log} />
+        </>
       )}
     </>
   );

@@ -8,7 +8,9 @@ import { oneLine, Trouble } from "./components.tsx";
 import { Home, type Mistake } from "./home.tsx";
 import { liveHome } from "./home_live.tsx";
 import { CONTENT_SECURITY_POLICY, page } from "./layout.tsx";
+import { check } from "./body.ts";
 import { PageStreams } from "./page_stream.ts";
+import { decideOn, decision } from "./reviews.ts";
 import { findAsset } from "./static/assets.ts";
 import { TreePage } from "./tree.tsx";
 import { liveTree, readFamily, readTree } from "./tree_live.tsx";
@@ -50,6 +52,12 @@ export function pages(kernel: Kernel): Hono {
     }));
   });
 
+  app.post("/reviews/:id/decision", async (c) => {
+    const form = await c.req.parseBody().catch(() => ({}));
+    const tree_id = await decideOn(kernel, c.req.param("id"), check(decision, form));
+    return c.redirect(`/trees/${tree_id}`, 303);
+  });
+
   app.get("/stream", (c) => {
     return streams.open("*", () => liveHome(db, kernel.clock)) ?? c.text(TOO_MANY, 503);
   });
@@ -57,7 +65,8 @@ export function pages(kernel: Kernel): Hono {
   app.get("/trees/:id/stream", async (c) => {
     const read = await readTree(db, c.req.param("id"));
     if (!read) return c.text(NO_TREE, 404);
-    return streams.open(read.tree.id, () => liveTree(db, read)) ?? c.text(TOO_MANY, 503);
+    return streams.open(read.tree.id, () => liveTree(db, read, kernel.outputs)) ??
+      c.text(TOO_MANY, 503);
   });
 
   app.get("/static/:file", (c) => {

@@ -1,5 +1,5 @@
 /** One tree: what was asked, what came of it, and its tasks nested as they asked each other. */
-import type { TaskMark, TaskView, TreeView } from "../db/views/pages.ts";
+import type { OpenReview, TaskMark, TaskView, TreeView } from "../db/views/pages.ts";
 import { PAGE_ROWS_MAX } from "../runtime/core/limits.ts";
 import { OFFLINE } from "../runtime/core/offline.ts";
 import { isFinal, type Purpose } from "../runtime/core/protocol.ts";
@@ -14,6 +14,7 @@ const QUIET: readonly Purpose[] = ["evaluation", "documentation", "summary"];
 export const TREE_ID = "tree";
 export const headId = (task_id: string) => `head-${task_id}`;
 export const bodyId = (task_id: string) => `body-${task_id}`;
+export const outputId = (task_id: string) => `output-${task_id}`;
 export const itemId = (task_id: string) => `task-${task_id}`;
 /** The list of a task's children; with null the list that holds the root. */
 export const listId = (parent_id: string | null) => `tasks-${parent_id ?? "root"}`;
@@ -94,6 +95,7 @@ export function TaskItem({ task, family }: { task: TaskView; family: Family }) {
           <TaskHead task={task} />
         </summary>
         <TaskBody task={task} />
+        <Output task_id={task.id} text={null} />
         <TaskList parent_id={task.id} family={family} />
       </details>
     </li>
@@ -118,7 +120,7 @@ export function TaskHead({ task }: { task: TaskView }) {
 
 /** What came of a task, and its journal. */
 export function TaskBody({ task }: { task: TaskView }) {
-  const { id, status, result, journal } = task;
+  const { id, status, result, journal, reviews } = task;
   const reason = reasonBeside(result, task.reason);
   return (
     <div id={bodyId(id)} class="task-body">
@@ -128,8 +130,34 @@ export function TaskBody({ task }: { task: TaskView }) {
         </div>
       )}
       {reason !== null && <p class="reason">{reason}</p>}
+      {reviews.map((review) => <Question key={review.id} review={review} />)}
       <Journal entries={journal} />
     </div>
+  );
+}
+
+/** What a task waits to be told by a person. */
+function Question({ review: { id, issue, detail } }: { review: OpenReview }) {
+  return (
+    <form class="review" method="post" action={`/reviews/${id}/decision`}>
+      <p>
+        <strong>{issue}</strong>
+      </p>
+      {detail !== null && <pre>{detail}</pre>}
+      <label for={`comment-${id}`}>Comment</label>
+      <input id={`comment-${id}`} name="comment" maxlength={10_000} />
+      <div class="choices">
+        <button type="submit" name="decision" value="approved">Approve</button>
+        <button type="submit" name="decision" value="rejected" class="secondary">Reject</button>
+      </div>
+    </form>
+  );
+}
+
+/** What a command of a task prints while it runs. */
+export function Output({ task_id, text }: { task_id: string; text: string | null }) {
+  return (
+    <pre id={outputId(task_id)} class="output" hidden={text === null} aria-live="off">{text}</pre>
   );
 }
 

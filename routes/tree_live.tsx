@@ -18,6 +18,8 @@ import {
   headId,
   itemId,
   listId,
+  Output,
+  outputId,
   TaskBody,
   TaskHead,
   TaskItem,
@@ -46,7 +48,12 @@ export async function readFamily(
   return Map.groupBy(await findTasks(db, ids), ({ parent_id }) => parent_id);
 }
 
-export function liveTree(db: Kysely<Schema>, first: TreeRead): LivePage {
+/** @param outputs what commands print while they run */
+export function liveTree(
+  db: Kysely<Schema>,
+  first: TreeRead,
+  outputs: { of(task_id: string): string | null },
+): LivePage {
   let read = first;
   /** HTML by the id of its element, for what stands in the page already. */
   const shown = new Map<string, string>();
@@ -80,6 +87,12 @@ export function liveTree(db: Kysely<Schema>, first: TreeRead): LivePage {
           if (newBody) swaps.push(swap("outerMorph", bodyId(task.id), body));
         }
         known.set(task.id, marks.find(({ id }) => id === task.id)!);
+      }
+      for (const { id } of marks) {
+        const text = outputs.of(id);
+        if (text === null && !shown.has(outputId(id))) continue;
+        const html = render(<Output task_id={id} text={text} />);
+        if (differs(outputId(id), html)) swaps.push(swap("outerMorph", outputId(id), html));
       }
       return swaps;
     },

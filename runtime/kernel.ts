@@ -14,6 +14,7 @@ import { Events } from "./events.ts";
 import { type Files, FilesDoor } from "./performers/files.ts";
 import { type Gateway, GatewayDoor } from "./performers/gateway.ts";
 import { Performers } from "./performers/mod.ts";
+import { Outputs } from "./performers/terminal.ts";
 import { type Clock, type Ids, type Log, systemClock, ulids } from "./ports.ts";
 import { newTree, type TreeRequest } from "./router.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -26,6 +27,8 @@ export interface Parts {
   readonly gateway: Gateway;
   readonly files: Files;
   readonly tools: ToolCells;
+  readonly outputs: Outputs;
+  readonly containment: Containment;
   readonly events: Events;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -65,6 +68,7 @@ export type Containment = "strict" | "as_available";
 
 export class Kernel {
   readonly events = new Events();
+  readonly outputs = new Outputs((tree_id) => this.events.publish(tree_id));
   readonly clock: Clock = systemClock;
   readonly ids: Ids = ulids;
   readonly cells: CellPool;
@@ -176,6 +180,8 @@ export class Kernel {
       gateway,
       files,
       tools: this.#tools,
+      outputs: this.outputs,
+      containment: config.containment,
       events,
       clock,
       ids,

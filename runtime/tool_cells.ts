@@ -100,8 +100,7 @@ export class ToolCells implements Child {
    * @returns what is wrong with it, or null
    */
   async check(source: string, signal: AbortSignal): Promise<string | null> {
-    const folder = await this.#folder();
-    try {
+    return await this.inScratch(async (folder) => {
       await Deno.writeTextFile(`${folder}/tool.ts`, source);
       const kit = `${this.config.code}runtime/tool_kit/deno.json`;
       const info = await this.#deno(["info", "--json", `--config=${kit}`], folder, signal);
@@ -111,6 +110,14 @@ export class ToolCells implements Child {
       if (checked.stopped) return `The check was ended: ${checked.stopped}`;
       if (checked.code === 0) return null;
       return checked.output.replaceAll(`file://${folder}/`, "").trim();
+    });
+  }
+
+  /** Runs something with an empty folder that is gone afterwards. */
+  async inScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
+    const folder = await this.#folder();
+    try {
+      return await use(folder);
     } finally {
       await Deno.remove(folder, { recursive: true }).catch(() => {});
     }
@@ -126,7 +133,7 @@ export class ToolCells implements Child {
 
   /** A folder that is empty and that nobody else uses. */
   async #folder(): Promise<string> {
-    return await Deno.makeTempDir({ dir: this.config.scratch });
+    return await Deno.realPath(await Deno.makeTempDir({ dir: this.config.scratch }));
   }
 
   /** First come, first served. */

@@ -30,8 +30,6 @@ const ARROWS: Record<string, readonly string[]> = {
  */
 const ALLOWED: readonly string[] = [
   "routes/app.ts -> db/store.ts",
-  "routes/reviews.ts -> db/envelopes.ts",
-  "routes/reviews.ts -> db/reviews.ts",
   "routes/trees.ts -> db/idempotency_keys.ts",
   // Types only: what the pages' readers are given.
   "routes/home_live.tsx -> db/schema.ts",

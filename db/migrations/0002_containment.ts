@@ -18,6 +18,9 @@ export async function up(db: Kysely<any>): Promise<void> {
     `ALTER TABLE envelopes_2 RENAME TO envelopes`,
     `CREATE INDEX envelopes_by_address ON envelopes (to_address, seq)`,
     `DROP INDEX entries_by_tree`,
+    `DROP INDEX outbox_open`,
+    `CREATE INDEX outbox_open ON outbox (address)
+      WHERE status IN ('pending', 'started', 'waiting')`,
     `ALTER TABLE tools ADD COLUMN permissions_json TEXT`,
     `ALTER TABLE tools ADD COLUMN tests_json TEXT`,
     `ALTER TABLE tools ADD COLUMN tree_id TEXT`,

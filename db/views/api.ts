@@ -57,6 +57,39 @@ export async function listEntries(
   return { ...page, items: page.items.map(entryOf) };
 }
 
+/** Open questions first, the newest `PAGE_ROWS_MAX` of all. */
+export async function listReviews(db: Kysely<Schema>) {
+  const rows = await db.selectFrom("reviews").selectAll()
+    .orderBy((eb) => eb.case().when("status", "=", "open").then(0).else(1).end())
+    .orderBy("id", "desc").limit(PAGE_ROWS_MAX).execute();
+  const items = rows.map(({ blocking, created_at, decided_at, ...row }) => ({
+    ...row,
+    blocking: blocking === 1,
+    created_at: new Date(created_at).toISOString(),
+    decided_at: decided_at === null ? null : new Date(decided_at).toISOString(),
+  }));
+  return { items, next_cursor: null };
+}
+
+/** Every version of every tool, the newest of each name first. */
+export async function listTools(db: Kysely<Schema>, name?: string) {
+  let rows = db.selectFrom("tools").selectAll().orderBy("name").orderBy("version", "desc");
+  if (name !== undefined) rows = rows.where("name", "=", name);
+  return (await rows.execute()).map((row) => ({
+    name: row.name,
+    version: row.version,
+    description: row.description,
+    input_schema: JSON.parse(row.input_schema_json),
+    effect: row.effect,
+    origin: row.origin,
+    disabled: row.disabled === 1,
+    source: row.source,
+    permissions: row.permissions_json === null ? null : JSON.parse(row.permissions_json),
+    tests: row.tests_json === null ? null : JSON.parse(row.tests_json),
+    created_at: new Date(row.created_at).toISOString(),
+  }));
+}
+
 export type TreeView = ReturnType<typeof treeOf>;
 export type TaskView = ReturnType<typeof taskOf>;
 export type EntryView = ReturnType<typeof entryOf>;

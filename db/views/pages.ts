@@ -57,18 +57,37 @@ export interface JournalEntry {
 
 type TaskRow = Awaited<ReturnType<typeof taskRows>>[number];
 
+/** What a task waits to be told by a person. */
+export interface OpenReview {
+  readonly id: string;
+  readonly task_id: string;
+  readonly issue: string;
+  readonly detail: string | null;
+}
+
 /** A task as a page shows it; the journal holds its last entries, oldest first. */
 export interface TaskView extends TaskRow {
   readonly journal: readonly JournalEntry[];
+  readonly reviews: readonly OpenReview[];
 }
 
 /** The named tasks with their journals, in the order in which they began. */
 export async function findTasks(db: Kysely<Schema>, ids: readonly string[]): Promise<TaskView[]> {
   if (ids.length === 0) return [];
   const tasks = await taskRows(db, ids);
-  const entries = await lastEntries(db, ids);
+  const [entries, open] = await Promise.all([lastEntries(db, ids), openReviews(db, ids)]);
   const journals = Map.groupBy(entries, ({ task_id }) => task_id);
-  return tasks.map((task) => ({ ...task, journal: journals.get(task.id) ?? [] }));
+  const reviews = Map.groupBy(open, ({ task_id }) => task_id);
+  return tasks.map((task) => ({
+    ...task,
+    journal: journals.get(task.id) ?? [],
+    reviews: reviews.get(task.id) ?? [],
+  }));
+}
+
+function openReviews(db: Kysely<Schema>, task_ids: readonly string[]): Promise<OpenReview[]> {
+  return db.selectFrom("reviews").select(["id", "task_id", "issue", "detail"])
+    .where("task_id", "in", task_ids).where("status", "=", "open").orderBy("id").execute();
 }
 
 function taskRows(db: Kysely<Schema>, ids: readonly string[]) {

@@ -29,7 +29,9 @@ export function runnableActors(db: Kysely<Schema>, now: number): Promise<
         eb.selectFrom("envelopes").select("to_address as address").where("due_at", "<=", now)
           .union(
             eb.selectFrom("outbox").select("address")
-              .where("status", "in", ["pending", "started"]),
+              // In the words of the partial index, which bound values would not match.
+              .where(sql<boolean>`status IN ('pending', 'started', 'waiting')`)
+              .where("status", "<>", "waiting"),
           ),
       )
     )

@@ -180,8 +180,12 @@ export const TERMINAL_SECONDS = 60;
 export const TERMINAL_SECONDS_MAX = 600;
 /** Bytes of a command's output that are kept: what a model can read, with head and tail. */
 export const OUTPUT_BYTES_MAX = 1024 * 1024;
+/** Characters of a running command's output that a page shows. */
+export const OUTPUT_TAIL_CHARS = 16 * 1024;
 /** Bytes of a workspace at which whoever writes into it is stopped. */
 export const WORKSPACE_BYTES_MAX = 2 * 2 ** 30;
+/** How often it is weighed meanwhile. */
+export const WORKSPACE_LOOK_MS = 1_000;
 
 // The store.
 

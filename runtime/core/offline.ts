@@ -124,7 +124,10 @@ function unescapeText(text: string): string {
 
 function play(turn: Turn, groups: readonly string[], scene: Scene): ModelReply {
   const fill = (value: unknown): unknown => {
-    if (typeof value === "string") return fillIn(value, groups, scene);
+    if (typeof value === "string") {
+      const number = /^\{\{number (\d+)\}\}$/.exec(value);
+      return number ? Number(groups[Number(number[1])]) : fillIn(value, groups, scene);
+    }
     if (Array.isArray(value)) return value.map(fill);
     if (value !== null && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, fill(inner)]));
@@ -143,7 +146,8 @@ function play(turn: Turn, groups: readonly string[], scene: Scene): ModelReply {
  * Fills a playbook's text in: `{{task}}`, `{{1}}` (a group of the role's expression),
  * `{{result 1}}` (what the first call of the last turn gave: a child's summary or result, or the
  * text), `{{status 1}}` (a child's end as success or failure), `{{results}}` (all of them as a
- * list), `{{document NAME}}` (a document that is in the prompt).
+ * list), `{{document NAME}}` (a document that is in the prompt). `{{number 1}}`, alone in its text,
+ * is a group as a number.
  */
 function fillIn(text: string, groups: readonly string[], scene: Scene): string {
   return text.replace(/\{\{\s*(\w+)(?:\s+(\w+))?\s*\}\}/g, (whole, word, of) => {

@@ -3,14 +3,28 @@
  * what it does to the world and who performs it. Agents, the tools table and the docs all read this.
  */
 import * as z from "zod";
-import { DOCUMENT_BYTES_MAX, FILE_BYTES_MAX, INSTRUCTION_BYTES_MAX } from "./limits.ts";
+import {
+  DOCUMENT_BYTES_MAX,
+  FILE_BYTES_MAX,
+  INSTRUCTION_BYTES_MAX,
+  TERMINAL_SECONDS_MAX,
+} from "./limits.ts";
 import type { ToolDefinition } from "./model.ts";
+import { toolDraft, type WrittenTool } from "./written_tool.ts";
 
 /**
  * Who carries a call out. `child` and `review` wait for others, so their caller holds no slot
  * meanwhile; `agent` is the agent itself.
  */
-export type PerformedBy = "agent" | "child" | "review" | "store" | "files";
+export type PerformedBy =
+  | "agent"
+  | "child"
+  | "review"
+  | "store"
+  | "files"
+  | "workshop"
+  | "terminal"
+  | "written";
 
 export interface Tool {
   readonly name: string;
@@ -23,6 +37,9 @@ export interface Tool {
   readonly performer: PerformedBy;
   /** Core tools are there for every agent; the others are attached. */
   readonly core: boolean;
+  /** Of a tool that an agent wrote: the schema as it was written, and the tool itself. */
+  readonly input_schema?: Record<string, unknown>;
+  readonly written?: WrittenTool;
 }
 
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, "a name in snake_case, at most 64 long");
@@ -167,6 +184,26 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
       comment: words.describe("the reason; with hint, the words that the task receives"),
     },
   ),
+  tool(
+    "create_tool",
+    "workshop",
+    "write",
+    true,
+    "Write a tool: a TypeScript module with tests. It is checked, tested and then callable from your next turn, or by the task that asked for tools. One with permissions waits for a person first.",
+    { name, ...toolDraft },
+  ),
+  tool(
+    "use_terminal",
+    "terminal",
+    "write",
+    false,
+    "Run a shell command in the workspace. It sees the workspace and the system's programs, and no network unless a person allows it.",
+    {
+      command: z.string().min(1).max(10_000),
+      timeout_seconds: z.int().min(1).max(TERMINAL_SECONDS_MAX).optional(),
+      network: z.boolean().optional().describe("ask a person for the network; false by default"),
+    },
+  ),
   tool("read_file", "files", "read", true, "Read a text file of the workspace.", {
     path,
     from_line: z.int().min(1).optional().describe("first line, from 1"),
@@ -207,6 +244,9 @@ export const CORE_TOOLS: readonly string[] = [...TOOLKIT.values()].filter((tool)
 
 /** What a model is shown of a tool. */
 export function definitionOf(tool: Tool): ToolDefinition {
+  if (tool.input_schema) {
+    return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
+  }
   const { $schema: _, ...schema } = z.toJSONSchema(tool.input) as Record<string, unknown>;
   return { name: tool.name, description: tool.description, input_schema: schema };
 }

@@ -2,7 +2,10 @@
 import type { Kysely } from "kysely";
 import { findAgent } from "../../db/definitions.ts";
 import type { Schema } from "../../db/schema.ts";
-import { CORE_TOOLS, TOOLKIT } from "../core/toolkit.ts";
+import { writtenToolsOf } from "../../db/tools.ts";
+import { CORE_TOOLS, type Tool, TOOLKIT } from "../core/toolkit.ts";
+import { asTool } from "../core/written_tool.ts";
+import type { Parts } from "../kernel.ts";
 
 /** A task with the version of its agent that it was started with. */
 export async function taskOf(db: Kysely<Schema>, id: string) {
@@ -13,15 +16,29 @@ export async function taskOf(db: Kysely<Schema>, id: string) {
   return { task, agent };
 }
 
-/** Names of the tools that a task may call: the core, its agent's, and those attached to it. */
-export async function toolsOf(db: Kysely<Schema>, id: string): Promise<string[]> {
-  const [{ agent }, attached] = await Promise.all([
+/** The tools that a task may call: the core, its agent's, and those attached to it. */
+export async function toolsOf(db: Kysely<Schema>, id: string): Promise<Tool[]> {
+  const [{ agent }, attached, written] = await Promise.all([
     taskOf(db, id),
     db.selectFrom("task_tools").select("name").where("task_id", "=", id)
       .orderBy("created_at").orderBy("name").execute(),
+    writtenToolsOf(db, id),
   ]);
-  const names = [...CORE_TOOLS, ...agent.tools, ...attached.map(({ name }) => name)];
-  return [...new Set(names)].filter((name) => TOOLKIT.has(name));
+  const names = new Set([...CORE_TOOLS, ...agent.tools, ...attached.map(({ name }) => name)]);
+  return [
+    ...[...names].flatMap((name) => TOOLKIT.get(name) ?? []),
+    ...written.map(asTool),
+  ];
+}
+
+/** Who an attachment is for: the task that asked for context or tools, or else the caller. */
+export async function beneficiary(
+  { store }: Parts,
+  { task_id }: { task_id: string },
+): Promise<string> {
+  const { purpose, parent_id } = await store.read.selectFrom("tasks")
+    .select(["purpose", "parent_id"]).where("id", "=", task_id).executeTakeFirstOrThrow();
+  return (purpose === "context" || purpose === "tools") && parent_id ? parent_id : task_id;
 }
 
 /** Names of the documents in a task's prompt: its agent's, then those attached to it. */

@@ -10,6 +10,8 @@ import type { ToolCall } from "./mod.ts";
 export interface Files {
   /** Performs one call. What is wrong with it comes back as an error result. */
   use(call: ToolCall, signal: AbortSignal): Promise<FilesReply>;
+  /** The tree's folder as it is on disk, made if it is not there. */
+  workspace(tree_id: string): Promise<string>;
 }
 
 export interface FilesRequest {
@@ -37,6 +39,12 @@ export class FilesDoor implements Files {
       write: [this.workspaces],
     });
     return Promise.resolve(this.#worker);
+  }
+
+  async workspace(tree_id: string): Promise<string> {
+    const folder = `${this.workspaces}/${tree_id}`;
+    await Deno.mkdir(folder, { recursive: true });
+    return await Deno.realPath(folder);
   }
 
   async use({ tree_id, tool, input }: ToolCall, signal: AbortSignal): Promise<FilesReply> {

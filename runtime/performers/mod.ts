@@ -3,13 +3,14 @@
  * outcome is written in the transaction that closes it, and a second closing is refused.
  */
 import { enqueue } from "../../db/envelopes.ts";
-import { finishEffect, startEffect } from "../../db/outbox.ts";
+import { finishEffect, holdEffect, startEffect } from "../../db/outbox.ts";
+import { touchTask } from "../../db/tasks.ts";
 import type { Statement } from "../../db/unit.ts";
 import { backOff } from "../core/delivery.ts";
 import { PERFORM_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { Address, Effect, Message } from "../core/protocol.ts";
 import type { Runnable } from "../core/schedule.ts";
-import { parseInput, type Tool, TOOLKIT } from "../core/toolkit.ts";
+import { parseInput, type Tool } from "../core/toolkit.ts";
 import type { Parts } from "../kernel.ts";
 import { Refusal } from "../router.ts";
 import type { Performing } from "../scheduler.ts";
@@ -19,6 +20,8 @@ import { toolsOf } from "./context.ts";
 import { askModel } from "./model.ts";
 import { flag } from "./reviews.ts";
 import { useStore } from "./store_tools.ts";
+import { commandApproval, useTerminal } from "./terminal.ts";
+import { callWritten, createTool } from "./workshop.ts";
 
 /** What came of an effect. All of it is committed together. */
 export interface Outcome {
@@ -26,6 +29,8 @@ export interface Outcome {
   readonly statements?: readonly Statement[];
   /** What its actor is told; nothing when somebody else will tell it. */
   readonly reply?: Message;
+  /** It is not done yet: a person has to allow it, and then it is performed again. */
+  readonly hold?: true;
   /** Who has something to do once it is committed. */
   readonly wake?: readonly Address[];
   /** Who was ended by it and must be taken off its worker. */
@@ -81,11 +86,6 @@ export class Performers implements Performing {
 
   /** Tries an effect until it has an outcome; null when it is no longer wanted. */
   async #attempt(due: Due, signal: AbortSignal): Promise<Outcome | null> {
-    if (!mayRepeat(due.effect)) {
-      if (due.status === "started") return failed(due.effect, "interrupted: outcome unknown");
-      const begun = await this.#parts.store.commit([startEffect({ key: due.key })]);
-      if (!begun.ok) return null;
-    }
     for (let attempt = 1;; attempt++) {
       try {
         const outcome = await this.#once(due, signal);
@@ -95,38 +95,28 @@ export class Performers implements Performing {
         if (error instanceof Refusal) return failed(due.effect, error.message);
         const reason = (error as Error).message;
         this.#parts.log(`Effect ${due.key} (${nameOf(due.effect)}) failed: ${reason}`);
-        if (!mayRepeat(due.effect)) return failed(due.effect, "interrupted: outcome unknown");
         if (attempt >= PERFORM_ATTEMPTS_MAX) return failed(due.effect, reason);
         await new Promise<void>((resolve) => this.#parts.clock.after(backOff(attempt), resolve));
       }
     }
   }
 
-  async #once(due: Due, signal: AbortSignal): Promise<Outcome> {
-    const { effect, address, tree_id, key } = due;
+  async #once(due: Due, signal: AbortSignal): Promise<Outcome | null> {
+    const { effect, address } = due;
     switch (effect.type) {
       case "ask_model":
         return await askModel(this.#parts, address, effect.turn, signal);
       case "start_child":
         return await startChild(this.#parts, address, { ...effect, call_id: null });
       case "call_tool": {
-        const { call_id, name } = effect;
-        const tool = TOOLKIT.get(name);
-        const granted = await toolsOf(this.#parts.store.read, address);
-        if (!tool || !granted.includes(name)) {
-          const others = granted.join(", ");
-          throw new Refusal("name", `There is no tool ${name} for this task. There are: ${others}`);
+        const call = await this.#callOf(due, effect);
+        if (call.tool.performer === "terminal") {
+          const held = await commandApproval(this.#parts, call);
+          if (held) return held;
         }
-        const parsed = parseInput(tool, effect.input);
-        if (!parsed.ok) throw new Refusal("input", parsed.error);
-        return await this.#call({
-          key,
-          task_id: address,
-          tree_id,
-          call_id,
-          tool,
-          input: parsed.input,
-        }, signal);
+        return call.tool.idempotent
+          ? await this.#call(call, signal)
+          : await this.#callOnce(due, call, signal);
       }
       case "send":
       case "after":
@@ -134,6 +124,37 @@ export class Performers implements Performing {
       case "drop_effects":
       case "stuck":
         throw new Error(`${effect.type} is done by settling, not by a performer`);
+    }
+  }
+
+  /** The tool and its checked arguments. Throws a refusal for one that the task does not have. */
+  async #callOf(
+    { key, address, tree_id }: Due,
+    { name, call_id, input }: Extract<Effect, { type: "call_tool" }>,
+  ): Promise<ToolCall> {
+    const granted = await toolsOf(this.#parts.store.read, address);
+    const tool = granted.find((tool) => tool.name === name);
+    if (!tool) {
+      const others = granted.map(({ name }) => name).join(", ");
+      throw new Refusal("name", `There is no tool ${name} for this task. There are: ${others}`);
+    }
+    const parsed = parseInput(tool, input);
+    if (!parsed.ok) throw new Refusal("input", parsed.error);
+    return { key, task_id: address, tree_id, call_id, tool, input: parsed.input };
+  }
+
+  /** A call that must not be made twice: what was begun and has no outcome stays unknown. */
+  async #callOnce(due: Due, call: ToolCall, signal: AbortSignal): Promise<Outcome | null> {
+    const unknown = () => failed(due.effect, "interrupted: outcome unknown");
+    if (due.status === "started") return unknown();
+    const begun = await this.#parts.store.commit([startEffect({ key: due.key })]);
+    if (!begun.ok) return null;
+    try {
+      return await this.#call(call, signal);
+    } catch (error) {
+      if (signal.aborted || error instanceof Refusal) throw error;
+      this.#parts.log(`Effect ${due.key} (${call.tool.name}) failed: ${(error as Error).message}`);
+      return unknown();
     }
   }
 
@@ -147,6 +168,12 @@ export class Performers implements Performing {
         return await useStore(this.#parts, call);
       case "files":
         return answer(call.call_id, await this.#parts.files.use(call, signal));
+      case "workshop":
+        return await createTool(this.#parts, call, signal);
+      case "terminal":
+        return await useTerminal(this.#parts, call, signal);
+      case "written":
+        return await callWritten(this.#parts, call, signal);
       case "agent":
         throw new Refusal("name", `${call.tool.name} must be alone in its turn`);
     }
@@ -156,7 +183,8 @@ export class Performers implements Performing {
     const { store, clock, ids, events, log } = this.#parts;
     const { address, tree_id, key } = due;
     const now = clock.now();
-    const unit = [finishEffect({ key, now }), ...outcome.statements ?? []];
+    const close = outcome.hold ? holdEffect({ key }) : finishEffect({ key, now });
+    const unit = [close, touchTask({ id: address }), ...outcome.statements ?? []];
     if (outcome.reply) {
       const message = outcome.reply;
       unit.push(enqueue({ id: ids.next(), tree_id, to: address, from: "performer", message }, now));
@@ -185,11 +213,10 @@ export class Performers implements Performing {
 /** A tool's result as its caller receives it. */
 export function answer(
   call_id: string,
-  { content, is_error }: { content: string; is_error?: boolean },
+  { content, is_error, log }: { content: string; is_error?: boolean; log?: string },
 ): Outcome {
-  return {
-    reply: { type: "tool.replied", call_id, content, ...(is_error ? { is_error } : {}) },
-  };
+  const more = { ...is_error ? { is_error } : {}, ...log ? { log } : {} };
+  return { reply: { type: "tool.replied", call_id, content, ...more } };
 }
 
 /** What an actor is told of an effect that did not come off. */
@@ -213,10 +240,6 @@ function failed(effect: Effect, reason: string): Outcome {
     default:
       return {};
   }
-}
-
-function mayRepeat(effect: Effect): boolean {
-  return effect.type !== "call_tool" || (TOOLKIT.get(effect.name)?.idempotent ?? true);
 }
 
 function nameOf(effect: Effect): string {

@@ -4,7 +4,7 @@ import { addUsage } from "../../db/tasks.ts";
 import { MESSAGE_BYTES_MAX } from "../core/limits.ts";
 import { assemblePrompt } from "../core/prompt.ts";
 import type { Message } from "../core/protocol.ts";
-import { definitionOf, TOOLKIT } from "../core/toolkit.ts";
+import { definitionOf } from "../core/toolkit.ts";
 import type { Parts } from "../kernel.ts";
 import { documentsOf, taskOf, toolsOf } from "./context.ts";
 import type { Outcome } from "./mod.ts";
@@ -32,7 +32,7 @@ export async function askModel(
     agent,
     task,
     documents,
-    tools: tools.map((name) => definitionOf(TOOLKIT.get(name)!)),
+    tools: tools.map(definitionOf),
     journal: entries.map(({ message_json }) => JSON.parse(message_json) as Message),
   });
   const reply = await gateway.ask(request, signal);

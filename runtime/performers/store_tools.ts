@@ -9,11 +9,13 @@ import {
 } from "../../db/definitions.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { addReview } from "../../db/reviews.ts";
+import { findWrittenTool } from "../../db/tools.ts";
 import type { Statement } from "../../db/unit.ts";
 import { CORE_TOOLS, TOOLKIT } from "../core/toolkit.ts";
 import type { Parts } from "../kernel.ts";
 import { Refusal } from "../router.ts";
 import { cancelling } from "../cancelling.ts";
+import { beneficiary } from "./context.ts";
 import { answer, type Outcome, type ToolCall } from "./mod.ts";
 
 /** Tools that an agent gets by its definition alone, never on request. */
@@ -33,7 +35,7 @@ export async function useStore(parts: Parts, call: ToolCall): Promise<Outcome> {
       return said(asList(await listNewest(db, "documents")));
     case "list_optional_tools": {
       const tools = await listNewest(db, "tools");
-      return said(asList(tools.filter(({ name }) => mayAttach(name))));
+      return said(asList(tools.filter(({ name }) => !TOOLKIT.has(name) || mayAttach(name))));
     }
     case "add_document":
       return said(...await document(parts, call));
@@ -46,9 +48,13 @@ export async function useStore(parts: Parts, call: ToolCall): Promise<Outcome> {
     }
     case "attach_tool": {
       const name = call.input.name as string;
-      if (!mayAttach(name)) throw new Refusal("name", `There is no optional tool named ${name}`);
+      const written = mayAttach(name) ? null : await findWrittenTool(db, name);
+      if (!mayAttach(name) && !written) {
+        throw new Refusal("name", `There is no optional tool named ${name}`);
+      }
       const task_id = await beneficiary(parts, call);
-      return said(`Attached ${name}`, [attachTool(task_id, name, parts.clock.now())]);
+      const version = written?.version ?? null;
+      return said(`Attached ${name}`, [attachTool(task_id, name, version, parts.clock.now())]);
     }
     case "create_agent":
       return said(...await agent(parts, call));
@@ -65,13 +71,6 @@ function asList(rows: readonly { name: string; description: string }[]): string 
 
 function mayAttach(name: string): boolean {
   return TOOLKIT.has(name) && !CORE_TOOLS.includes(name) && !NEVER_ATTACHED.includes(name);
-}
-
-/** Who an attachment is for: the task that asked for context or tools, or else the caller. */
-async function beneficiary({ store }: Parts, { task_id }: ToolCall): Promise<string> {
-  const { purpose, parent_id } = await store.read.selectFrom("tasks")
-    .select(["purpose", "parent_id"]).where("id", "=", task_id).executeTakeFirstOrThrow();
-  return (purpose === "context" || purpose === "tools") && parent_id ? parent_id : task_id;
 }
 
 async function document(

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
+import type { Layers } from "../../runtime/sandbox.ts";
 import type { Grants, ToolOutcome } from "../../runtime/tool_cells.ts";
 import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
@@ -25,7 +26,14 @@ export interface Arena extends AsyncDisposable {
   /** Runs a tool's source to its end under the checks that each case must pass. */
   attack(source: string, options?: Attack): Promise<ToolOutcome>;
   /** Runs a hostile actor of one of the arena's kinds until its task has ended, under the same. */
-  attackAs(kind: string): Promise<{ status: string; reason: string | null }>;
+  attackAs(kind: string, message?: Record<string, unknown>): Promise<Ended>;
+}
+
+/** How an actor's task ended. */
+export interface Ended {
+  readonly status: string;
+  readonly result: string | null;
+  readonly reason: string | null;
 }
 
 export interface Attack {
@@ -35,13 +43,16 @@ export interface Attack {
   readonly deadline_ms?: number;
 }
 
-/** A kernel with its HTTP on a free port. */
-export async function arena(kinds: Record<string, string> = {}): Promise<Arena> {
+/** A kernel with its HTTP on a free port. `layers` stands for a machine that has no more than these. */
+export async function arena(
+  kinds: Record<string, string> = {},
+  layers?: Layers,
+): Promise<Arena> {
   const folder = await tempFolder();
   const kernel = await startKernel(folder.path, {
     workflow: import.meta.resolve("../bench/workflow.ts"),
     ...kinds,
-  }, { slots: 60 });
+  }, { slots: 60, layers });
   const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   const url = `http://127.0.0.1:${server.addr.port}`;
@@ -72,11 +83,10 @@ export async function arena(kinds: Record<string, string> = {}): Promise<Arena> 
           new AbortController().signal,
         )
       ),
-    attackAs: (kind) =>
+    attackAs: (kind, message) =>
       watched(async () => {
-        const { address } = await beginActor(kernel, kind, { type: "go" });
-        const { status, reason } = await ended(kernel, address);
-        return { status, reason };
+        const { address } = await beginActor(kernel, kind, { ...message, type: "go" });
+        return await ended(kernel, address);
       }),
     [Symbol.asyncDispose]: async () => {
       await server.shutdown();
@@ -110,7 +120,7 @@ function watchHealth(url: string): () => Promise<number> {
   };
 }
 
-async function ended(kernel: Kernel, id: string) {
+async function ended(kernel: Kernel, id: string): Promise<Ended> {
   return await until(`the end of ${id}`, async () => {
     const row = await kernel.store.read.selectFrom("tasks").select(["status", "result", "reason"])
       .where("id", "=", id).executeTakeFirstOrThrow();

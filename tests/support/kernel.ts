@@ -5,14 +5,16 @@ import { addTree } from "../../db/trees.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import type { Unit } from "../../db/unit.ts";
 import { Kernel } from "../../runtime/kernel.ts";
-import { probeLayers } from "../../runtime/sandbox.ts";
+import { type Layers, probeLayers } from "../../runtime/sandbox.ts";
 
 export async function startKernel(
   folder: string,
   kinds: Record<string, string>,
-  { slots = 3, spare = {}, log = (_: string) => {} }: {
+  { slots = 3, spare = {}, layers, log = (_: string) => {} }: {
     slots?: number;
     spare?: Record<string, number>;
+    /** Instead of what this machine has. */
+    layers?: Layers;
     log?: (line: string) => void;
   } = {},
 ): Promise<Kernel> {
@@ -24,7 +26,7 @@ export async function startKernel(
     workspaces: `${folder}/workspaces`,
     sockets: folder,
     scratch: `${folder}/scratch`,
-    layers: await probeLayers(),
+    layers: layers ?? await probeLayers(),
     containment: "as_available",
     code: decodeURIComponent(new URL("../../", import.meta.url).pathname),
     slots,

@@ -1,0 +1,106 @@
+/** Tools that agents wrote: a version is added and never changed; a person disables or deletes them. */
+import type { Kysely } from "kysely";
+import {
+  effectOf,
+  type Permissions,
+  type ToolTest,
+  type WrittenTool,
+} from "../runtime/core/written_tool.ts";
+import type { Schema } from "./schema.ts";
+import { query, type Statement, statement } from "./unit.ts";
+
+/** Adds a version; refused when somebody else added it meanwhile. */
+export function addWrittenTool(
+  tool: WrittenTool,
+  tests: readonly ToolTest[],
+  tree_id: string,
+  now: number,
+): Statement {
+  return statement(
+    query.insertInto("tools").values({
+      name: tool.name,
+      version: tool.version,
+      description: tool.description,
+      input_schema_json: JSON.stringify(tool.input_schema),
+      effect: effectOf(tool.permissions),
+      source: tool.source,
+      permissions_json: JSON.stringify(tool.permissions),
+      tests_json: JSON.stringify(tests),
+      origin: "agent",
+      tree_id,
+      created_at: now,
+    }).onConflict((conflict) => conflict.doNothing()),
+    { expect: "one", refusal: `${tool.name} got a version ${tool.version} meanwhile` },
+  );
+}
+
+/** The version named, or else the newest enabled one; null when there is none that an agent wrote. */
+export async function findWrittenTool(
+  db: Kysely<Schema>,
+  name: string,
+  version?: number,
+): Promise<WrittenTool | null> {
+  let rows = db.selectFrom("tools").selectAll().where("name", "=", name)
+    .where("disabled", "=", 0).where("source", "is not", null);
+  if (version !== undefined) rows = rows.where("version", "=", version);
+  const row = await rows.orderBy("version", "desc").limit(1).executeTakeFirst();
+  return row ? writtenOf(row) : null;
+}
+
+/** The newest version of a name, disabled or not, with who wrote it. */
+export function newestTool(db: Kysely<Schema>, name: string) {
+  return db.selectFrom("tools").select(["version", "origin", "tree_id"]).where("name", "=", name)
+    .orderBy("version", "desc").limit(1).executeTakeFirst();
+}
+
+/** Written tools that are attached to a task, in the versions that it was given. */
+export async function writtenToolsOf(db: Kysely<Schema>, task_id: string): Promise<WrittenTool[]> {
+  const rows = await db.selectFrom("task_tools")
+    .innerJoin("tools", (join) =>
+      join.onRef("tools.name", "=", "task_tools.name")
+        .onRef("tools.version", "=", "task_tools.version"))
+    .selectAll("tools")
+    .where("task_tools.task_id", "=", task_id).where("tools.disabled", "=", 0)
+    .orderBy("task_tools.created_at").orderBy("tools.name").execute();
+  return rows.map(writtenOf);
+}
+
+const REFUSAL = "There is no such tool that an agent wrote";
+
+/** Disables or enables every version of a tool that an agent wrote. */
+export function setToolDisabled(name: string, disabled: boolean): Statement {
+  return statement(
+    query.updateTable("tools").set({ disabled: disabled ? 1 : 0 })
+      .where("name", "=", name).where("source", "is not", null),
+    { expect: "some", refusal: REFUSAL },
+  );
+}
+
+/** Deletes every version of a tool that an agent wrote, and takes it from the tasks that have it. */
+export function deleteTool(name: string): Statement[] {
+  return [
+    statement(
+      query.deleteFrom("tools").where("name", "=", name).where("source", "is not", null),
+      { expect: "some", refusal: REFUSAL },
+    ),
+    statement(query.deleteFrom("task_tools").where("name", "=", name)),
+  ];
+}
+
+function writtenOf(row: {
+  name: string;
+  version: number;
+  description: string;
+  input_schema_json: string;
+  source: string | null;
+  permissions_json: string | null;
+}): WrittenTool {
+  return {
+    name: row.name,
+    version: row.version,
+    description: row.description,
+    input_schema: JSON.parse(row.input_schema_json),
+    source: row.source!,
+    permissions: JSON.parse(row.permissions_json ?? "{}") as Permissions,
+  };
+}

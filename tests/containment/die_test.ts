@@ -1,0 +1,106 @@
+/** Tools that die, or end themselves: each comes back as an error at once, never as a call that hangs. */
+import assert from "node:assert/strict";
+import { type Arena, arena } from "./harness.ts";
+
+let field: Arena;
+Deno.test.beforeAll(async () => {
+  field = await arena();
+});
+Deno.test.afterAll(() => field[Symbol.asyncDispose]());
+
+/** Far above what any of them needs: who waits for the deadline is found out. */
+const LONG_MS = 20_000;
+const AT_ONCE_MS = 5_000;
+
+const NEVER = "new Promise(() => {})";
+const DIED = /^The tool's process ended before it answered: /;
+
+const CASES: Record<string, [source: string, error: RegExp]> = {
+  "throws": [`export default () => { throw new Error("no"); }`, /^no$/],
+  "throws while it is loaded": [`throw new Error("no"); export default () => 1;`, /^no$/],
+  "throws a text": [`export default () => { throw "no"; }`, /^no$/],
+  "throws nothing": [`export default () => { throw undefined; }`, /^undefined$/],
+  "throws what cannot be read": [
+    `export default () => { throw { toString() { throw 1; } }; }`,
+    DIED,
+  ],
+  "throws an error whose message throws": [
+    `export default () => {
+      throw Object.defineProperty(new Error(), "message", { get() { throw 1; } });
+    }`,
+    DIED,
+  ],
+  "throws an error whose message is no text": [
+    `export default () => { throw Object.assign(new Error(), { message: { no: 1 } }); }`,
+    /^The tool's process sent something that is no report$/,
+  ],
+  "rejects": [`export default () => Promise.reject(new Error("no"))`, /^no$/],
+  "is no module": [`export default (`, /Expression expected|Unexpected|expected/],
+  "has nothing to call": [
+    `export default 1;`,
+    /^The module has no function as its default export$/,
+  ],
+  "leaves a rejection unhandled": [
+    `export default () => { Promise.reject(new Error("no")); return ${NEVER}; }`,
+    DIED,
+  ],
+  "throws in a timer": [
+    `export default () => { setTimeout(() => { throw new Error("no"); }); return ${NEVER}; }`,
+    DIED,
+  ],
+  "throws in a worker": [
+    `export default () => {
+      new Worker("data:application/javascript,throw new Error(1)", { type: "module" });
+      return ${NEVER};
+    }`,
+    DIED,
+  ],
+  "exits": [`export default () => Deno.exit(0)`, DIED],
+  "exits with a code": [`export default () => Deno.exit(3)`, DIED],
+  "exits while it is loaded": [`Deno.exit(0); export default () => 1;`, DIED],
+  "exits by node:process": [
+    `export default async () => { (await import("node:process")).default.exit(0); }`,
+    DIED,
+  ],
+  "aborts by node:process": [
+    `export default async () => { (await import("node:process")).default.abort(); }`,
+    DIED,
+  ],
+  "closes itself": [`export default () => { self.close(); return ${NEVER}; }`, DIED],
+  "kills itself": [`export default () => Deno.kill(Deno.pid, "SIGKILL")`, /^Requires run access/],
+  "kills itself by node:process": [
+    `export default async () => {
+      const { default: process } = await import("node:process");
+      process.kill(process.pid, "SIGKILL");
+    }`,
+    /^Requires run access/,
+  ],
+  "kills every process": [
+    `export default async () => {
+      const { default: process } = await import("node:process");
+      process.kill(-1, "SIGKILL");
+    }`,
+    /^Requires run access/,
+  ],
+};
+
+for (const [what, [source, error]] of Object.entries(CASES)) {
+  Deno.test(`a tool that ${what} ends with an error at once`, async () => {
+    const began = performance.now();
+    const outcome = await field.attack(source, { deadline_ms: LONG_MS });
+    const took = performance.now() - began;
+    debug(what, JSON.stringify(outcome), took);
+    assert.ok(!outcome.ok, JSON.stringify(outcome));
+    assert.match(outcome.error, error);
+    assert.ok(took < AT_ONCE_MS, `it took ${took} ms`);
+  });
+}
+
+Deno.test("a tool that vanishes without a word is ended at its deadline", async () => {
+  const outcome = await field.attack(`export default () => ${NEVER}`);
+  assert.deepEqual(outcome, { ok: false, error: "The tool did not answer within 1.5 s", log: "" });
+});
+
+function debug(...all: unknown[]) {
+  Deno.writeTextFileSync("/tmp/debug_containment.txt", all.join(" ") + "\n", { append: true });
+}

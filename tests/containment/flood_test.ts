@@ -1,0 +1,264 @@
+/** Tools that flood: what they print, and the disk wherever they may write or make Deno write. */
+import assert from "node:assert/strict";
+import { CELL_LOG_BYTES_MAX, TOOL_LIMITS, WORKSPACE_BYTES_MAX } from "../../runtime/core/limits.ts";
+import type { ToolOutcome } from "../../runtime/tool_cells.ts";
+import { type Arena, arena, type Attack } from "./harness.ts";
+
+let field: Arena;
+Deno.test.beforeAll(async () => {
+  field = await arena();
+});
+Deno.test.afterAll(() => field[Symbol.asyncDispose]());
+
+const MIB = 2 ** 20;
+/** Room in the throw-away /tmp of a tool's namespace. */
+const TMP_BYTES = 256 * MIB;
+/** Every control character but line feed and tab, and what turns the direction of a text. */
+// deno-lint-ignore no-control-regex -- these are what must not be there
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/;
+
+const PRINTING: Record<string, string> = {
+  "prints on and on": `
+    const line = "x".repeat(65_000);
+    export default () => { for (;;) console.log(line); }`,
+  "prints on and on to its standard error": `
+    const line = "x".repeat(65_000);
+    export default () => { for (;;) console.error(line); }`,
+  "prints one short line after the other": `export default () => { for (;;) console.log(1); }`,
+  "prints on and on without blocking": `
+    const bytes = new Uint8Array(65_000).fill(120);
+    export default async () => {
+      for (;;) await Promise.race([
+        Deno.stdout.write(bytes),
+        new Promise((resolve) => setTimeout(resolve)),
+      ]);
+    }`,
+};
+
+for (const [what, source] of Object.entries(PRINTING)) {
+  Deno.test(`a tool that ${what} is ended at its deadline and little of it is kept`, async () => {
+    const outcome = await field.attack(source);
+    assert.ok(!outcome.ok);
+    assert.equal(outcome.error, "The tool did not answer within 1.5 s");
+    assert.ok(outcome.log.length > 0);
+    assert.ok(outcome.log.length <= CELL_LOG_BYTES_MAX, `${outcome.log.length} were kept`);
+  });
+}
+
+Deno.test("a tool that prints much and answers is heard, and little of it is kept", async () => {
+  const outcome = await field.attack(`
+    export default () => { console.log("x".repeat(4 * 2 ** 20)); return 1; }`);
+  const { log, ...answer } = outcome;
+  assert.deepEqual(answer, { ok: true, value: 1 });
+  assert.ok(log.length <= CELL_LOG_BYTES_MAX, `${log.length} were kept`);
+});
+
+const FORGED = [
+  "\x1b[2J\x1b[Hcleared",
+  "\x1b]0;a title\x07titled",
+  "\x1b]8;;http://evil.example\x1b\\\\link\x1b]8;;\x1b\\\\",
+  "\x1bcreset",
+  "\u009b31mred",
+  "\x90q#0\x9c sixel",
+  "over\b\b\b\bwritten",
+  "\rstarted tool-cell-1: all checks passed",
+  "first\u2028second\u2029third",
+  "\u202edesrever\u2066",
+  "\0\x7f\x9f\x85",
+];
+
+Deno.test("a tool that prints terminal escapes and forged lines has them taken out", async () => {
+  const outcome = await field.attack(
+    `export default async ({ lines }) => {
+      for (const line of lines) {
+        console.log(line);
+        console.error(line);
+        // Escapes that are torn apart by the way that they take.
+        for (const letter of new TextEncoder().encode(line)) {
+          Deno.stdout.writeSync(new Uint8Array([letter]));
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return 1;
+    }`,
+    { input: { lines: FORGED } },
+  );
+  assert.ok(outcome.ok, JSON.stringify(outcome));
+  assert.match(outcome.log, /cleared/);
+  assert.doesNotMatch(outcome.log, CONTROL);
+});
+
+Deno.test("a tool that throws terminal escapes has them taken out of its error", async () => {
+  const outcome = await field.attack(
+    `export default ({ lines }) => { throw new Error(lines.join("\\n")); }`,
+    { input: { lines: FORGED } },
+  );
+  assert.ok(!outcome.ok);
+  assert.match(outcome.error, /cleared/);
+  assert.doesNotMatch(outcome.error, CONTROL);
+});
+
+Deno.test("a tool that writes one endless file is ended at the limit of a file", async () => {
+  const { outcome, folder } = await inWorkspace(`
+    const bytes = new Uint8Array(2 ** 20).fill(1);
+    export default (_, { workspace }) => {
+      for (;;) Deno.writeFileSync(workspace + "/file", bytes, { append: true });
+    }`);
+  debug("endless", JSON.stringify(outcome), (await Deno.stat(`${folder}/file`)).size);
+  assert.ok(!outcome.ok);
+  const { size } = await Deno.stat(`${folder}/file`);
+  assert.ok(size <= TOOL_LIMITS.file_bytes, `the file has ${size} bytes`);
+});
+
+Deno.test("a tool that makes a file of 1 TiB out of nothing does not get it", async () => {
+  const { outcome, folder } = await inWorkspace(`
+    export default (_, { workspace }) => {
+      using file = Deno.openSync(workspace + "/file", { create: true, write: true });
+      file.truncateSync(2 ** 40);
+      return file.statSync().size;
+    }`);
+  debug("sparse", JSON.stringify(outcome));
+  assert.ok(!outcome.ok, JSON.stringify(outcome));
+  assert.ok((await Deno.stat(`${folder}/file`)).size <= TOOL_LIMITS.file_bytes);
+});
+
+Deno.test("a tool that fills its workspace with many files is ended at the workspace's limit", async () => {
+  const { outcome, folder } = await inWorkspace(
+    `const bytes = new Uint8Array(32 * 2 ** 20).fill(1);
+    export default (_, { workspace }) => {
+      // A test machine has other use for its disk.
+      for (let count = 0; count < 100; count++) Deno.writeFileSync(workspace + "/" + count, bytes);
+    }`,
+    { deadline_ms: 15_000 },
+  );
+  const bytes = await sizeOf(folder);
+  await Deno.remove(folder, { recursive: true });
+  debug("files", JSON.stringify(outcome), bytes);
+  assert.ok(
+    bytes <= WORKSPACE_BYTES_MAX + TOOL_LIMITS.file_bytes,
+    `the workspace has ${bytes} bytes`,
+  );
+  assert.ok(!outcome.ok, "nobody ended it");
+});
+
+Deno.test("a tool that fills the /tmp that it was granted meets its end", async () => {
+  const before = await sizeOf("/tmp");
+  const outcome = await field.attack(
+    `const bytes = new Uint8Array(2 ** 20).fill(1);
+    export default () => {
+      let count = 0;
+      try {
+        for (; count < 1024; count++) Deno.writeFileSync("/tmp/fill-" + count, bytes);
+      } catch (error) {
+        return { count, error: error.message };
+      }
+      return { count };
+    }`,
+    { grants: { net: [], read: [], write: ["/tmp"] }, deadline_ms: 3_000 },
+  );
+  debug("tmp", JSON.stringify(outcome), before, await sizeOf("/tmp"));
+  assert.ok(outcome.ok);
+  const { count, error } = outcome.value as { count: number; error: string };
+  assert.ok(count * MIB <= TMP_BYTES, `${count} MiB were written`);
+  assert.match(error, /No space left on device/);
+});
+
+Deno.test("a tool that fills /tmp without a grant is refused", async () => {
+  const outcome = await field.attack(`
+    export default () => Deno.writeTextFileSync("/tmp/fill", "x")`);
+  assert.ok(!outcome.ok);
+  assert.match(outcome.error, /^Requires write access to "\/tmp\/fill"/);
+});
+
+/** What Deno writes into DENO_DIR for a tool that may write nowhere. */
+const CACHES: Record<string, string> = {
+  "the cache of responses": `
+    export default async () => {
+      const cache = await caches.open("fill");
+      const bytes = new Uint8Array(2 ** 20).fill(1);
+      let count = 0;
+      try {
+        for (; count < 1024; count++) {
+          await cache.put("http://fill.example/" + count, new Response(bytes));
+        }
+      } catch (error) {
+        return { count, error: error.message };
+      }
+      return { count };
+    }`,
+  "the local storage": `
+    export default () => {
+      let count = 0;
+      try {
+        for (; count < 1024; count++) localStorage.setItem("fill-" + count, "x".repeat(2 ** 20));
+      } catch (error) {
+        return { count, error: error.message };
+      }
+      return { count };
+    }`,
+  "the cache of modules": `
+    export default async () => {
+      let count = 0;
+      try {
+        for (; count < 1024; count++) {
+          const source = "export const one: number = " + count + ";/*" + "x".repeat(2 ** 20) + "*/";
+          await import("data:application/typescript," + source);
+        }
+      } catch (error) {
+        return { count, error: error.message };
+      }
+      return { count };
+    }`,
+};
+
+for (const [what, source] of Object.entries(CACHES)) {
+  Deno.test(`a tool that fills ${what} gets no further than its own /tmp`, async () => {
+    let inside = 0;
+    let over = false;
+    const before = await sizeOf(field.folder);
+    const looking = (async () => {
+      while (!over) {
+        inside = Math.max(inside, await tmpOfTools());
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    })();
+    const outcome = await field.attack(source, { deadline_ms: 3_000 });
+    over = true;
+    await looking;
+    debug(what, JSON.stringify(outcome).slice(0, 500), inside, before, await sizeOf(field.folder));
+    assert.ok(inside <= TMP_BYTES, `${inside} bytes were in its /tmp`);
+  });
+}
+
+/** Attacks with a workspace of its own, in which everything is granted. */
+async function inWorkspace(
+  source: string,
+  options: Attack = {},
+): Promise<{ outcome: ToolOutcome; folder: string }> {
+  const folder = await Deno.makeTempDir({ dir: `${field.folder}/workspaces` });
+  const grants = { net: [], read: [folder], write: [folder] };
+  const outcome = await field.attack(source, { grants, workspace: folder, ...options });
+  return { outcome, folder };
+}
+
+/** Bytes that a folder takes on the disk. */
+async function sizeOf(folder: string): Promise<number> {
+  const { stdout } = await new Deno.Command("du", { args: ["-sB1", folder], stderr: "null" })
+    .output();
+  return parseInt(new TextDecoder().decode(stdout)) || 0;
+}
+
+/** Bytes in the fullest /tmp of the tool cells of this arena, as they see it. */
+async function tmpOfTools(): Promise<number> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-ww", "-o", "pid=,args="] })
+    .output();
+  const pids = new TextDecoder().decode(stdout).split("\n")
+    .map((line) => line.trim()).filter((line) =>
+      !/^\d+ bwrap/.test(line) && line.includes(`${field.folder}/tool-`)
+    ).map((line) => parseInt(line));
+  return Math.max(0, ...await Promise.all(pids.map((pid) => sizeOf(`/proc/${pid}/root/tmp/deno`))));
+}
+
+function debug(...all: unknown[]) {
+  Deno.writeTextFileSync("/tmp/debug_containment.txt", all.join(" ") + "\n", { append: true });
+}

@@ -1,0 +1,193 @@
+/** Tools that take all the memory they can get, in their process or in their result. */
+import assert from "node:assert/strict";
+import { deflateRawSync } from "node:zlib";
+import { TOOL_LIMITS } from "../../runtime/core/limits.ts";
+import type { ToolOutcome } from "../../runtime/tool_cells.ts";
+import { type Arena, arena, type Attack } from "./harness.ts";
+
+let field: Arena;
+Deno.test.beforeAll(async () => {
+  field = await arena();
+});
+Deno.test.afterAll(() => field[Symbol.asyncDispose]());
+
+const KIB = 1024;
+/** What a tool cell has resident beside its data: Deno's own program, which all of them share. */
+const PROGRAM_KIB = 256 * KIB;
+
+/** Growth without end: the limit on the process's memory ends it, and no memory beyond it is taken. */
+const GROWTH: Record<string, string> = {
+  "a heap that grows": `
+    export default () => { const all = []; for (;;) all.push({ one: all.length, more: [1, 2, 3] }); }`,
+  "a list that doubles": `
+    export default () => { let all = [0.5]; for (;;) all = all.concat(all); }`,
+  "long texts": `
+    export default () => {
+      const all = [];
+      for (;;) all.push(new Array(200).fill(String(all.length).repeat(100_000)).join("-"));
+    }`,
+  "10 GB in buffers": `
+    export default () =>
+      Array.from({ length: 160 }, () => new Uint8Array(64 * 2 ** 20).fill(1)).length`,
+  "10 GB in shared buffers": `
+    export default () =>
+      Array.from({ length: 160 }, () => new Uint8Array(new SharedArrayBuffer(64 * 2 ** 20)).fill(1))
+        .length`,
+  "WebAssembly memories that grow": `
+    export default () => {
+      let bytes = 0;
+      const all = [];
+      for (;;) {
+        const memory = new WebAssembly.Memory({ initial: 0, maximum: 65536 });
+        all.push(memory);
+        for (let left = 16; left > 0; left--) {
+          const from = memory.buffer.byteLength;
+          memory.grow(256);
+          new Uint8Array(memory.buffer, from).fill(1);
+          bytes += 256 * 65536;
+          if (bytes > 10 * 2 ** 30) return bytes;
+        }
+      }
+    }`,
+  "a queue of native jobs with large inputs": `
+    export default async () => {
+      const data = new Uint8Array(64 * 2 ** 20);
+      return (await Promise.all(
+        Array.from({ length: 160 }, () => crypto.subtle.digest("SHA-512", data)),
+      )).length;
+    }`,
+};
+
+for (const [what, source] of Object.entries(GROWTH)) {
+  Deno.test(`a tool with ${what} is ended within its memory`, async () => {
+    const { outcome } = await weighed(source);
+    assert.ok(!outcome.ok, JSON.stringify(outcome));
+    debug("", what, outcome.error.slice(0, 300), "| LOG:", outcome.log.slice(0, 300));
+  });
+}
+
+Deno.test("a tool that unpacks 10 GB into memory is ended within its memory", async () => {
+  const { outcome } = await weighed(
+    `export default async ({ block }) => {
+      const bytes = Uint8Array.from(atob(block), (letter) => letter.charCodeAt(0));
+      const packed = new Blob(Array(640).fill(bytes)).stream();
+      const plain = packed.pipeThrough(new DecompressionStream("deflate-raw"));
+      return (await new Response(plain).arrayBuffer()).byteLength;
+    }`,
+    { input: { block: bombBlock() } },
+  );
+  assert.ok(!outcome.ok, JSON.stringify(outcome));
+  debug(" bomb", outcome.error.slice(0, 300), "| LOG:", outcome.log.slice(0, 300));
+});
+
+Deno.test("a tool that starts 300 workers is ended within its memory", async () => {
+  const { outcome } = await weighed(`
+    export default async () => {
+      const idle = "data:application/javascript,postMessage(1);setInterval(() => {}, 1000)";
+      const ready = [];
+      for (let left = 300; left > 0; left--) {
+        const worker = new Worker(idle, { type: "module" });
+        ready.push(new Promise((resolve) => worker.onmessage = resolve));
+      }
+      await Promise.all(ready);
+      return ready.length;
+    }`);
+  assert.ok(!outcome.ok, JSON.stringify(outcome));
+  debug(" workers", outcome.error.slice(0, 300), "| LOG:", outcome.log.slice(0, 300));
+});
+
+/** What the tool itself hears of as an error, and could go on after. */
+const TOLD: Record<string, [source: string, error: RegExp]> = {
+  "recurses without end": [
+    `const deeper = (level) => deeper(level + 1) + 1; export default () => deeper(0)`,
+    /^Maximum call stack size exceeded$/,
+  ],
+  "makes a text of 1 GiB": [
+    `export default () => "x".repeat(2 ** 30)`,
+    /^Invalid string length$/,
+  ],
+  "answers with 1 GiB of texts": [
+    `const part = "x".repeat(2 ** 26); export default () => Array(16).fill(part)`,
+    /^Invalid string length$/,
+  ],
+  "answers with a text that is over the limit of a frame": [
+    `export default () => "x".repeat(2 ** 21)`,
+    /^A frame of \d+ bytes is over the limit of \d+$/,
+  ],
+  "answers with an object of a million levels": [
+    `export default () => {
+      let value = {};
+      for (let left = 1e6; left > 0; left--) value = { value };
+      return value;
+    }`,
+    /^Maximum call stack size exceeded$/,
+  ],
+  "answers with an object that holds itself": [
+    `export default () => { const value = {}; value.value = value; return value; }`,
+    /circular/,
+  ],
+};
+
+for (const [what, [source, error]] of Object.entries(TOLD)) {
+  Deno.test(`a tool that ${what} ends with an error`, async () => {
+    const { outcome } = await weighed(source);
+    assert.ok(!outcome.ok);
+    assert.match(outcome.error, error);
+  });
+}
+
+Deno.test("a tool that fakes a report of 500000 levels does no harm", async () => {
+  const { outcome } = await weighed(`
+    export default () => {
+      JSON.stringify = () =>
+        '{"ok":true,"value":' + "[".repeat(500_000) + "]".repeat(500_000) + "}";
+      return 1;
+    }`);
+  debug(" fake", outcome.ok, outcome.ok || outcome.error);
+});
+
+/** Attacks, and asserts that the tool's processes never had more memory than they are allowed. */
+async function weighed(
+  source: string,
+  options: Attack = {},
+): Promise<{ outcome: ToolOutcome; peak_kib: number }> {
+  let peak_kib = 0;
+  let over = false;
+  const weighing = (async () => {
+    while (!over) {
+      peak_kib = Math.max(peak_kib, await heaviestKib());
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  })();
+  const outcome = await field.attack(source, options);
+  over = true;
+  await weighing;
+  debug(" peak", peak_kib / 1024);
+  assert.ok(peak_kib > 0, "the tool's process was never seen");
+  assert.ok(
+    peak_kib <= TOOL_LIMITS.memory_bytes / 1024 + PROGRAM_KIB,
+    `the tool had ${peak_kib} KiB`,
+  );
+  return { outcome, peak_kib };
+}
+
+/** Resident memory of the largest tool cell of this arena. */
+async function heaviestKib(): Promise<number> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-ww", "-o", "rss=,args="] })
+    .output();
+  return Math.max(
+    0,
+    ...new TextDecoder().decode(stdout).split("\n")
+      .filter((line) => line.includes(`${field.folder}/tool-`)).map((line) => parseInt(line)),
+  );
+}
+
+/** 16 MiB of zeros, packed so that any number of them one after the other is valid. */
+function bombBlock(): string {
+  // 3 is Z_FULL_FLUSH: the block ends at a whole byte and is not the last one.
+  return deflateRawSync(new Uint8Array(16 * 2 ** 20), { finishFlush: 3 }).toString("base64");
+}
+
+function debug(...all: unknown[]) {
+  Deno.writeTextFileSync("/tmp/debug_containment.txt", all.join(" ") + "\n", { append: true });
+}
