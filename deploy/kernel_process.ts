@@ -127,9 +127,9 @@ function grants(data: string, sockets: string, environment: Record<string, strin
     `--allow-env=${
       [...VARIABLES, "TROUPE_SOCKETS", "LIBSQL_JS_DEV", "LOG_TOKENS", "LOG_STREAM"].join(",")
     }`,
-    // The database's native library, and what its loader looks at.
+    // The database's native library, what its loader looks at, and whether root runs it.
     "--allow-ffi",
-    "--allow-sys=cpus,hostname,networkInterfaces",
+    "--allow-sys=cpus,hostname,networkInterfaces,uid",
     // The cells, the look at their CPU time, their end, and what is put around them.
     `--allow-run=${[Deno.execPath(), "cat", "kill", ...CONTAINERS.filter(isThere)].join(",")}`,
   ];

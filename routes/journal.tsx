@@ -142,7 +142,7 @@ function Call({ name, input }: { name: string; input: unknown }) {
         {fields.map(([field, value]) => (
           <div key={field}>
             <dt>{field}</dt>
-            <dd>
+            <dd class={typeof value === "string" && !value.includes("\n") ? "" : "code"}>
               <Text of={typeof value === "string" ? value : JSON.stringify(value, null, 2)} />
             </dd>
           </div>

@@ -157,7 +157,9 @@ function Question({ review: { id, issue, detail } }: { review: OpenReview }) {
 /** What a command of a task prints while it runs. */
 export function Output({ task_id, text }: { task_id: string; text: string | null }) {
   return (
-    <pre id={outputId(task_id)} class="output" hidden={text === null} aria-live="off">{text}</pre>
+    <pre id={outputId(task_id)} class="output" hidden={text === null} aria-live="off">
+      <span>{text}</span>
+    </pre>
   );
 }
 

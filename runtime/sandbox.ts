@@ -65,10 +65,14 @@ export function describeLayers(
   ];
   const lacks = [...prlimit ? [] : ["prlimit"], ...bwrap ? [] : ["bwrap"]];
   const missing = lacks.length > 0 ? ` Missing on this machine: ${lacks.join(", ")}.` : "";
+  // The system never refuses root a process.
+  const root = prlimit && Deno.uid() === 0
+    ? " Troupe runs as root, for whom the limit on processes does not hold."
+    : "";
   const refused = !bwrap && containment === "strict"
     ? " CONTAINMENT is strict: without bwrap they are not run."
     : "";
-  return `Tools that agents write are contained by ${has.join(", ")}.${missing}${refused}`;
+  return `Tools that agents write are contained by ${has.join(", ")}.${missing}${root}${refused}`;
 }
 
 /** Flags of every Deno that runs such code: nothing is asked, fetched or configured. */

@@ -538,6 +538,15 @@ Deno.test("the failing demo ends with both outcomes, and the failed branch is ma
   assert.equal(branch.status, "failed");
 });
 
+Deno.test("the new tool demo ends with the temperature, also when the tool is there already", async () => {
+  const first = await ended(url, demos.get("new_tool")!);
+  assert.equal(first.result, "97.88");
+  const again = await done(url, { instruction: first.instruction });
+  assert.equal(again.result, "97.88");
+  const { versions } = await (await fetch(`${url}/api/tools/celsius_to_fahrenheit`)).json();
+  assert.equal(versions.length, 1);
+});
+
 Deno.test("the stuck demo is resolved: a reminder, the supervisor, then the rest goes on", async () => {
   const tree = await settled(url, demos.get("stuck")!);
   assert.equal(tree.status, "done");

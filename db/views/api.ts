@@ -1,5 +1,6 @@
 /** What the API shows: trees, tasks and journals in the shapes of the agreement. */
 import type { Kysely, Selectable } from "kysely";
+import { PAGE_ROWS_MAX } from "../../runtime/core/limits.ts";
 import type { Status } from "../../runtime/core/protocol.ts";
 import type { EntriesTable, Schema, TasksTable, TreesTable } from "../schema.ts";
 

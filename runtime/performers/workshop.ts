@@ -49,17 +49,23 @@ export async function createTool(
   }
   const version = (newest?.version ?? 0) + 1;
   const tool: WrittenTool = { ...draft, permissions, version };
-  const wrong = await tools.check(tool.source, signal);
-  if (wrong) throw new Refusal("source", wrong);
+  const check = async () => {
+    const wrong = await tools.check(tool.source, signal);
+    if (wrong) throw new Refusal("source", wrong);
+  };
 
   // What other trees use may not be changed behind their backs.
   const foreign = newest !== undefined && newest.tree_id !== call.tree_id;
-  if (!isPure(permissions) || foreign) {
-    const held = await approval(parts, call, async () => ({
-      issue: `May the tool ${tool.name}, version ${version}, be used? It may ` +
-        `${describePermissions(permissions)}.`,
-      detail: await describe(parts, tool, tests, signal),
-    }));
+  if (isPure(permissions) && !foreign) await check();
+  else {
+    const held = await approval(parts, call, async () => {
+      await check();
+      return {
+        issue: `May the tool ${tool.name}, version ${version}, be used? It may ` +
+          `${describePermissions(permissions)}.`,
+        detail: await describe(parts, tool, tests, signal),
+      };
+    });
     if (held) return held;
   }
   const report = await runTests(parts, tool, tests, signal);
@@ -142,6 +148,9 @@ async function describe(
   return [
     tool.description,
     `It may ${describePermissions(tool.permissions)}.`,
+    "",
+    "Input:",
+    JSON.stringify(tool.input_schema, null, 2),
     "",
     "Source:",
     tool.source,

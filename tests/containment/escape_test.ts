@@ -17,7 +17,7 @@ function onBoth(name: string, run: (field: Arena) => Promise<void>): void {
   Deno.test(`${name}, without namespaces`, () => run(bare));
 }
 
-/** Opens every descriptor as a socket: one of them is the cell's own connection. */
+/** Opens descriptors as sockets: one of them is the cell's own connection. */
 const ADOPT = `
   import net from "node:net";
   import { Buffer } from "node:buffer";
@@ -30,16 +30,15 @@ const ADOPT = `
   const frame = (body, worker) =>
     Buffer.concat([head(Buffer.byteLength(body), worker), Buffer.from(body)]);
   const heard = [];
-  const onEach = async (bytes) => {
-    // Not what it prints into.
-    for (let fd = 3; fd < 64; fd++) {
+  const on = async (descriptors, bytesFor) => {
+    for (const fd of descriptors) {
       try {
         const socket = new net.Socket({ fd, readable: true, writable: true });
         socket.on("error", () => {});
         socket.on("data", (data) => heard.push(fd, String(data)));
         socket.resume();
         await new Promise((resolve) => {
-          socket.write(bytes, resolve);
+          socket.write(bytesFor(fd), resolve);
           setTimeout(resolve, 20);
         });
       } catch {
@@ -48,6 +47,17 @@ const ADOPT = `
     }
   };
 `;
+
+/** Which descriptor the connection is: the one on which a report of its number arrives. */
+async function connectionOf(field: Arena): Promise<number> {
+  const outcome = await field.attack(`${ADOPT}
+    export default async () => {
+      const all = Array.from({ length: 64 }, (_, fd) => fd);
+      await on(all, (fd) => frame(JSON.stringify({ ok: true, value: fd })));
+    };`);
+  assert.ok(outcome.ok && typeof outcome.value === "number", say(outcome));
+  return outcome.value;
+}
 
 onBoth("a tool that reads every descriptor as a socket hears nothing", async (field) => {
   const outcome = await field.attack(`${ADOPT}
@@ -92,8 +102,10 @@ onBoth("a tool that writes a report on every descriptor only reports for itself"
   const [outcome, neighbour] = await Promise.all([
     field.attack(`${ADOPT}
       export default async () => {
-        await onEach(frame(${JSON.stringify(forged)}, 7));
-        return "late";
+        const all = Array.from({ length: 61 }, (_, fd) => fd + 3);
+        await on(all, () => frame(${JSON.stringify(forged)}, 7));
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      return "late";
       };`),
     field.kernel.tools.run({
       source: "export default () => new Promise((resolve) => setTimeout(resolve, 500, 'mine'));",
@@ -102,7 +114,7 @@ onBoth("a tool that writes a report on every descriptor only reports for itself"
       workspace: null,
     }, new AbortController().signal),
   ]);
-  assert.deepEqual(outcome, { ok: true, value: "forged", log: "" });
+  assert.ok(outcome.ok && outcome.value === "forged", say(outcome));
   assert.deepEqual(neighbour, { ok: true, value: "mine", log: "" });
   const next = await field.attack("export default () => 'clean'");
   assert.deepEqual(next, { ok: true, value: "clean", log: "" });
@@ -110,14 +122,19 @@ onBoth("a tool that writes a report on every descriptor only reports for itself"
 
 onBoth("a tool that sends a frame of 4 GiB is ended at its head", async (field) => {
   const outcome = await field.attack(`${ADOPT}
-    export default async () => { await onEach(head(0xFFFFFFFF)); return "late"; };`);
+    export default async () => {
+      await on([${await connectionOf(field)}], () => head(0xFFFFFFFF));
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      return "late";
+    };`);
   assert.ok(!outcome.ok && /A frame of 4294967295 bytes is over/.test(outcome.error), say(outcome));
 });
 
 onBoth("a tool that sends half a frame is ended at its deadline", async (field) => {
   const outcome = await field.attack(`${ADOPT}
     export default async () => {
-      await onEach(Buffer.concat([head(1000), Buffer.from("half")]));
+      await on([${await connectionOf(field)}], () =>
+        Buffer.concat([head(1000), Buffer.from("half")]));
       await new Promise((resolve) => setTimeout(resolve, 60_000));
     };`);
   assert.ok(!outcome.ok && /did not answer within/.test(outcome.error), say(outcome));
@@ -126,18 +143,23 @@ onBoth("a tool that sends half a frame is ended at its deadline", async (field) 
 onBoth("a tool that sends half a frame and hangs up is ended", async (field) => {
   const outcome = await field.attack(`${ADOPT}
     export default async () => {
-      await onEach(Buffer.concat([head(1000), Buffer.from("half")]));
+      await on([${await connectionOf(field)}], () =>
+        Buffer.concat([head(1000), Buffer.from("half")]));
+      await new Promise((resolve) => setTimeout(resolve, 100));
       Deno.exit(0);
     };`);
   assert.ok(!outcome.ok && /ended before it answered/.test(outcome.error), say(outcome));
 });
 
 onBoth("a tool that sends something else than a report fails", async (field) => {
-  for (const body of ["[]", "{", "\\xff\\xfe", '{"ok":true,"value":1,"more":1}', '{"t":"beat"}']) {
+  const connection = await connectionOf(field);
+  for (const body of ["[]", "{", '{"ok":true,"value":1,"more":1}', '{"t":"beat","workers":[]}']) {
     const outcome = await field.attack(`${ADOPT}
-      export default async () => { await onEach(frame(${
-      JSON.stringify(body)
-    })); return "late"; };`);
+      export default async () => {
+        await on([${connection}], () => frame(${JSON.stringify(body)}));
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      return "late";
+      };`);
     assert.ok(!outcome.ok && /something that is no report/.test(outcome.error), say(outcome));
   }
 });
@@ -190,7 +212,7 @@ onBoth(
     assertRefused(await tries(field, importing(`${url}/secret.json`, "json")), denied);
     assertRefused(await tries(field, importing(`${url}/secret.txt`, "text")), denied);
     // Deno 2.9 knows this type only where the flag for raw imports stands.
-    const bytes = /^Requires read access|"bytes" is not a valid module type/;
+    const bytes = /^Requires read access|"bytes" is (not a valid module type|unsupported)/;
     assertRefused(await tries(field, importing(`${url}/secret.txt`, "bytes")), bytes);
     await shop.assertUntouched();
   },
@@ -209,7 +231,7 @@ onBoth("a tool with a static import of a file outside does not load", async (fie
   ) {
     const outcome = await field.attack(`${line} export default () => it;`);
     assert.ok(!outcome.ok, say(outcome));
-    assert.match(outcome.error, /^Requires read access|"bytes" is not a valid module type/);
+    assert.match(outcome.error, /^Requires read access|"bytes" is unsupported/);
     assert.ok(!say(outcome).includes(SECRET));
   }
 });
@@ -279,20 +301,24 @@ Deno.test("a tool that imports only the tool kit is registered", async () => {
 
 onBoth("a tool that asks for rights is denied at once, without a prompt", async (field) => {
   const began = performance.now();
-  const kinds = ["read", "write", "net", "env", "run", "sys", "ffi", "import"];
+  const kinds = ["read", "write", "net", "env", "run", "sys", "ffi"];
+  const asking = (about: string) =>
+    `(await Deno.permissions.request(${about})).state + " " +
+      Deno.permissions.requestSync(${about}).state + " " +
+      (await Deno.permissions.query(${about})).state`;
   const tried = await tries(
     field,
-    Object.fromEntries(kinds.map((name) => [
-      name,
-      `(await Deno.permissions.request({ name: "${name}" })).state +
-        " " + Deno.permissions.requestSync({ name: "${name}" }).state`,
-    ])),
+    Object.fromEntries(kinds.map((name) => [name, asking(`{ name: "${name}" }`)])),
   );
-  for (const [name, { got }] of Object.entries(tried)) {
-    // What is granted in part is not granted whole.
-    assert.equal(got, "denied denied", name);
-  }
+  for (const name of kinds) assert.deepEqual(tried[name], { got: "denied denied denied" }, name);
   assert.ok(performance.now() - began < DEADLINE_MS);
+});
+
+onBoth("a tool that asks for the right to import is denied", async (field) => {
+  const tried = await tries(field, {
+    asked: `(await Deno.permissions.request({ name: "import", host: "example.com" })).state`,
+  });
+  assert.deepEqual(tried, { asked: { got: "denied" } });
 });
 
 /** Says in a worker of its own what became of a way out of it. */
@@ -358,11 +384,8 @@ onBoth("a tool that goes through node's modules has no other rights", async (fie
       "createRequire of JSON": `${node}.createRequire("file:///x.js")("${folder}/secret.json")`,
       "createRequire of fs": `${node}.createRequire("file:///x.js")("fs").${read}`,
       "Module._load": `${node}.default._load("${folder}/secret.cjs")`,
-      "Module._extensions": `(() => {
-        const it = { exports: {}, _compile: (source) => it.exports = source };
-        require_._extensions[".js"](it, "${folder}/secret.cjs");
-        return it.exports;
-      })`.replace("require_", `(await import("node:module")).default`) + "()",
+      "Module._extensions": `${node}.default._extensions[".js"]({ exports: {}, _compile: () => {} },
+        "${folder}/secret.cjs")`,
       "process.getBuiltinModule": `(await import("node:process")).default
         .getBuiltinModule("node:fs").${read}`,
       "node:vm in a new context": `${vm}.runInNewContext("read()", {
@@ -421,7 +444,7 @@ onBoth("a tool that changes the flags of V8 gains nothing by it", async (field) 
     flags: `["--allow-natives-syntax", "--expose-gc", "--expose-internals", "--max-heap-size=8000",
       "--no-untrusted-code-mitigations", "--logfile=${shop.folder}/v8.log", "--log",
       "--redirect-code-traces-to=${shop.folder}/code.asm", "--trace-turbo-path=${shop.folder}",
-      ].map((flag) => ${flags}(flag)) && "set"`,
+      ].map(${flags}) && "set"`,
     "read then": `Deno.readTextFile("${shop.folder}/secret.txt")`,
     "compiled then": `Array.from({ length: 100000 }, (_, i) => i * 2).length`,
     "a snapshot of the heap": `(await import("node:v8")).writeHeapSnapshot("${shop.folder}/heap")`,
@@ -444,10 +467,6 @@ onBoth("a tool cannot attach or open a database outside", async (field) => {
     attach: way(`memory.exec("ATTACH '${shop.folder}/new.db' AS o; CREATE TABLE o.a (b)");`),
     vacuum: way(`memory.exec("CREATE TABLE a (b); VACUUM INTO '${shop.folder}/new.db'");`),
     backup: way(`await backup(memory, "${shop.folder}/new.db");`),
-    "a directory of temporary files": way(`
-      memory.exec("PRAGMA temp_store_directory = '${shop.folder}'");
-      memory.exec("PRAGMA temp_store = 1; CREATE TEMP TABLE a (b)");
-      throw new Error("Requires no access");`),
     extension: way(`new DatabaseSync(":memory:", { allowExtension: true }).loadExtension("x");`),
     readfile: way(`return memory.prepare("SELECT readfile('${shop.folder}/secret.txt')").all();`),
   });
@@ -455,6 +474,31 @@ onBoth("a tool cannot attach or open a database outside", async (field) => {
     tried,
     /^Requires \w+ access|too many attached databases - max 0|no such function|loadExtension|extension/,
   );
+  await shop.assertUntouched();
+});
+
+/** SQLite removes the names of such files as soon as they are open. */
+const TEMPORARY = {
+  "a folder for temporary files": `(async () => {
+    const { DatabaseSync } = await import("node:sqlite");
+    const memory = new DatabaseSync(":memory:");
+    memory.exec("PRAGMA temp_store = 1; PRAGMA temp_store_directory = '" + input.out + "'");
+    memory.exec("CREATE TEMP TABLE a (b); INSERT INTO a VALUES (zeroblob(10000000))");
+    return memory.prepare("SELECT count(*) AS n FROM a").all();
+  })()`,
+};
+
+Deno.test("a tool's database cannot have its temporary files outside", async () => {
+  await using shop = await outside(whole);
+  const tried = await tries(whole, TEMPORARY, { input: { out: shop.folder } });
+  assertRefused(tried, /not a writable directory/);
+  await shop.assertUntouched();
+});
+
+Deno.test("a tool's database has nameless temporary files outside without namespaces", async () => {
+  await using shop = await outside(bare);
+  const tried = await tries(bare, TEMPORARY, { input: { out: shop.folder } });
+  assert.deepEqual(Object.values(tried), [{ got: [{ n: 1 }] }]);
   await shop.assertUntouched();
 });
 
@@ -512,14 +556,14 @@ const THROUGH_LINKS = {
   "write a file": `Deno.writeTextFile(input.workspace + "/link.txt", "changed")`,
   "write in a folder": `Deno.writeTextFile(input.workspace + "/link/new.txt", "changed")`,
   "make a folder": `Deno.mkdir(input.workspace + "/link/new")`,
-  truncate: `Deno.truncate(input.workspace + "/link.txt", 1)`,
+  truncate: `Deno.truncate(input.workspace + "/link/secret.txt", 1)`,
   "change the mode": `Deno.chmod(input.workspace + "/link.txt", 0)`,
   "change the time": `Deno.utime(input.workspace + "/link.txt", 0, 0)`,
   database: `new (await import("node:sqlite")).DatabaseSync(input.workspace + "/link/new.db")
     .exec("CREATE TABLE a (b)")`,
   "move out": `Deno.rename(input.workspace + "/mine.txt", input.workspace + "/link/mine.txt")`,
   "move in": `Deno.rename(input.workspace + "/link/secret.txt", input.workspace + "/in.txt")`,
-  remove: `Deno.remove(input.workspace + "/link/secret.txt")`,
+  remove: `Deno.remove(input.workspace + "/link/secret.json")`,
 };
 
 const writable = (workspace: string) => ({
@@ -532,7 +576,7 @@ Deno.test("a link in the workspace that leads outside leads nowhere for a tool",
   await using shop = await outside(whole);
   const { workspace } = shop;
   const tried = await tries(whole, THROUGH_LINKS, writable(workspace));
-  assertRefused(tried, /No such file|Requires read|unable to open|failed to open|not find/i);
+  assertRefused(tried, /No such file|unable to open|failed to open|not found/);
   await shop.assertUntouched();
   const reading = {
     input: { workspace },
@@ -541,7 +585,7 @@ Deno.test("a link in the workspace that leads outside leads nowhere for a tool",
   };
   assertRefused(
     await tries(whole, THROUGH_LINKS, reading),
-    /No such file|Requires \w+ access|unable to open|failed to open|not find/i,
+    /No such file|^Requires \w+ access|unable to open|failed to open|not found/,
   );
   await shop.assertUntouched();
 });
@@ -549,8 +593,12 @@ Deno.test("a link in the workspace that leads outside leads nowhere for a tool",
 Deno.test("a link in the workspace that leads outside is followed without namespaces", async () => {
   await using shop = await outside(bare);
   const tried = await tries(bare, THROUGH_LINKS, writable(shop.workspace));
-  const followed = Object.keys(tried).filter((way) => tried[way].got !== undefined);
-  assert.deepEqual(followed, Object.keys(THROUGH_LINKS));
+  // This one looks where the link leads; the others only at its name.
+  const { open, ...followed } = tried;
+  assertRefused({ open }, /^Requires read access/);
+  for (const [way, { got, refused }] of Object.entries(followed)) {
+    assert.ok(got !== undefined, `${way}: ${refused}`);
+  }
 });
 
 onBoth("a tool cannot make a link that leads outside", async (field) => {
@@ -635,7 +683,6 @@ onBoth("a tool without grants reaches no host, no socket and no name", async (fi
       listen: `Deno.listen({ port: 0 })`,
       "listen on its own socket": `Deno.listen({ transport: "unix", path: Deno.args[0] })`,
       serve: `Deno.serve({ port: 0 }, () => new Response())`,
-      datagrams: `(await import("node:dgram")).createSocket("udp4").bind(0)`,
       node: `await new Promise(async (resolve, reject) =>
         (await import("node:net")).connect(${port}, "127.0.0.1").on("connect", resolve)
           .on("error", reject))`,
@@ -653,6 +700,14 @@ onBoth("a tool without grants reaches no host, no socket and no name", async (fi
     /Requires (net|read|write) access/,
   );
   await shop.assertUntouched();
+});
+
+onBoth("a tool that opens a socket for datagrams ends by it", async (field) => {
+  const outcome = await field.attack(`
+    import { createSocket } from "node:dgram";
+    export default () => new Promise((resolve) =>
+      createSocket("udp4").on("listening", () => resolve("open")).bind(0));`);
+  assert.ok(!outcome.ok && /Requires net access/.test(outcome.log), say(outcome));
 });
 
 onBoth("a tool that may talk to one host reaches no other one through it", async (field) => {

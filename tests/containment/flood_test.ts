@@ -2,15 +2,23 @@
 import assert from "node:assert/strict";
 import { CELL_LOG_BYTES_MAX, TOOL_LIMITS, WORKSPACE_BYTES_MAX } from "../../runtime/core/limits.ts";
 import type { ToolOutcome } from "../../runtime/tool_cells.ts";
-import { type Arena, arena, type Attack } from "./harness.ts";
+import { type Arena, arena, type Attack, toolProcesses } from "./harness.ts";
 
 let field: Arena;
+/** A machine without namespaces. */
+let bare: Arena;
 Deno.test.beforeAll(async () => {
   field = await arena();
+  bare = await arena({}, { bwrap: false, prlimit: true });
 });
-Deno.test.afterAll(() => field[Symbol.asyncDispose]());
+Deno.test.afterAll(async () => {
+  await field[Symbol.asyncDispose]();
+  await bare[Symbol.asyncDispose]();
+});
 
 const MIB = 2 ** 20;
+/** Between two looks at the disk. */
+const LOOK_MS = 200;
 /** Room in the throw-away /tmp of a tool's namespace. */
 const TMP_BYTES = 256 * MIB;
 /** Every control character but line feed and tab, and what turns the direction of a text. */
@@ -99,64 +107,71 @@ Deno.test("a tool that throws terminal escapes has them taken out of its error",
 });
 
 Deno.test("a tool that writes one endless file is ended at the limit of a file", async () => {
-  const { outcome, folder } = await inWorkspace(`
+  const folder = await workspace();
+  const outcome = await attackFrom(
+    folder,
+    `
     const bytes = new Uint8Array(2 ** 20).fill(1);
     export default (_, { workspace }) => {
       for (;;) Deno.writeFileSync(workspace + "/file", bytes, { append: true });
-    }`);
-  debug("endless", JSON.stringify(outcome), (await Deno.stat(`${folder}/file`)).size);
+    }`,
+  );
   assert.ok(!outcome.ok);
   const { size } = await Deno.stat(`${folder}/file`);
   assert.ok(size <= TOOL_LIMITS.file_bytes, `the file has ${size} bytes`);
 });
 
 Deno.test("a tool that makes a file of 1 TiB out of nothing does not get it", async () => {
-  const { outcome, folder } = await inWorkspace(`
+  const folder = await workspace();
+  const outcome = await attackFrom(
+    folder,
+    `
     export default (_, { workspace }) => {
       using file = Deno.openSync(workspace + "/file", { create: true, write: true });
       file.truncateSync(2 ** 40);
       return file.statSync().size;
-    }`);
-  debug("sparse", JSON.stringify(outcome));
+    }`,
+  );
   assert.ok(!outcome.ok, JSON.stringify(outcome));
   assert.ok((await Deno.stat(`${folder}/file`)).size <= TOOL_LIMITS.file_bytes);
 });
 
 Deno.test("a tool that fills its workspace with many files is ended at the workspace's limit", async () => {
-  const { outcome, folder } = await inWorkspace(
+  const folder = await workspace();
+  // Almost there already, so that the test machine's disk is not what ends it.
+  const size = String(WORKSPACE_BYTES_MAX - 64 * MIB);
+  const filled = await new Deno.Command("fallocate", { args: ["-l", size, `${folder}/full`] })
+    .output();
+  assert.ok(filled.success, new TextDecoder().decode(filled.stderr));
+  const outcome = await attackFrom(
+    folder,
     `const bytes = new Uint8Array(32 * 2 ** 20).fill(1);
-    export default (_, { workspace }) => {
-      // A test machine has other use for its disk.
-      for (let count = 0; count < 100; count++) Deno.writeFileSync(workspace + "/" + count, bytes);
+    export default async (_, { workspace }) => {
+      for (let count = 0; count < 8; count++) Deno.writeFileSync(workspace + "/" + count, bytes);
+      await new Promise(() => {});
     }`,
-    { deadline_ms: 15_000 },
+    { deadline_ms: 4_000 },
   );
-  const bytes = await sizeOf(folder);
   await Deno.remove(folder, { recursive: true });
-  debug("files", JSON.stringify(outcome), bytes);
-  assert.ok(
-    bytes <= WORKSPACE_BYTES_MAX + TOOL_LIMITS.file_bytes,
-    `the workspace has ${bytes} bytes`,
-  );
   assert.ok(!outcome.ok, "nobody ended it");
+  assert.match(outcome.error, /workspace/i);
 });
 
 Deno.test("a tool that fills the /tmp that it was granted meets its end", async () => {
-  const before = await sizeOf("/tmp");
   const outcome = await field.attack(
     `const bytes = new Uint8Array(2 ** 20).fill(1);
     export default () => {
+      Deno.mkdirSync("/tmp/fill");
       let count = 0;
       try {
-        for (; count < 1024; count++) Deno.writeFileSync("/tmp/fill-" + count, bytes);
+        for (; count < 1024; count++) Deno.writeFileSync("/tmp/fill/" + count, bytes);
       } catch (error) {
         return { count, error: error.message };
       }
       return { count };
     }`,
-    { grants: { net: [], read: [], write: ["/tmp"] }, deadline_ms: 3_000 },
+    { grants: { net: [], read: [], write: ["/tmp/fill"] }, deadline_ms: 3_000 },
   );
-  debug("tmp", JSON.stringify(outcome), before, await sizeOf("/tmp"));
   assert.ok(outcome.ok);
   const { count, error } = outcome.value as { count: number; error: string };
   assert.ok(count * MIB <= TMP_BYTES, `${count} MiB were written`);
@@ -171,14 +186,15 @@ Deno.test("a tool that fills /tmp without a grant is refused", async () => {
 });
 
 /** What Deno writes into DENO_DIR for a tool that may write nowhere. */
-const CACHES: Record<string, string> = {
-  "the cache of responses": `
+const CACHES: Record<string, [source: string, end: RegExp]> = {
+  "the cache of responses": [
+    `
     export default async () => {
       const cache = await caches.open("fill");
-      const bytes = new Uint8Array(2 ** 20).fill(1);
+      const bytes = new Uint8Array(16 * 2 ** 20).fill(1);
       let count = 0;
       try {
-        for (; count < 1024; count++) {
+        for (; count < 64; count++) {
           await cache.put("http://fill.example/" + count, new Response(bytes));
         }
       } catch (error) {
@@ -186,7 +202,10 @@ const CACHES: Record<string, string> = {
       }
       return { count };
     }`,
-  "the local storage": `
+    /No space left on device/,
+  ],
+  "the local storage": [
+    `
     export default () => {
       let count = 0;
       try {
@@ -196,7 +215,10 @@ const CACHES: Record<string, string> = {
       }
       return { count };
     }`,
-  "the cache of modules": `
+    /Exceeded maximum storage size/,
+  ],
+  "the cache of modules": [
+    `
     export default async () => {
       let count = 0;
       try {
@@ -209,56 +231,80 @@ const CACHES: Record<string, string> = {
       }
       return { count };
     }`,
+    /No space left on device|did not answer/,
+  ],
 };
 
-for (const [what, source] of Object.entries(CACHES)) {
+for (const [what, [source, end]] of Object.entries(CACHES)) {
   Deno.test(`a tool that fills ${what} gets no further than its own /tmp`, async () => {
-    let inside = 0;
-    let over = false;
-    const before = await sizeOf(field.folder);
-    const looking = (async () => {
-      while (!over) {
-        inside = Math.max(inside, await tmpOfTools());
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    })();
-    const outcome = await field.attack(source, { deadline_ms: 3_000 });
-    over = true;
-    await looking;
-    debug(what, JSON.stringify(outcome).slice(0, 500), inside, before, await sizeOf(field.folder));
-    assert.ok(inside <= TMP_BYTES, `${inside} bytes were in its /tmp`);
+    const { outcome, peak } = await weighed(field, source, async () => ({
+      tmp: await tmpOfTools(),
+      scratch: await sizeOf(`${field.folder}/scratch`),
+    }));
+    assert.match(JSON.stringify(outcome), end);
+    assert.ok(peak.tmp > 0, "its /tmp was never seen");
+    assert.ok(peak.tmp <= TMP_BYTES, `${peak.tmp} bytes were in its /tmp`);
+    assert.ok(peak.scratch <= MIB, `${peak.scratch} bytes were in its folder`);
   });
 }
 
-/** Attacks with a workspace of its own, in which everything is granted. */
-async function inWorkspace(
+Deno.test("a tool that fills the cache of responses without namespaces gets no further either", async () => {
+  const [source] = CACHES["the cache of responses"];
+  const { peak } = await weighed(bare, source, async () => ({
+    scratch: await sizeOf(`${bare.folder}/scratch`),
+  }), { deadline_ms: 4_000 });
+  assert.ok(peak.scratch <= TMP_BYTES, `${peak.scratch} bytes were in its folder`);
+});
+
+/** Attacks, and weighs what the tool writes meanwhile. */
+async function weighed<What extends string>(
+  place: Arena,
+  source: string,
+  weigh: () => Promise<Record<What, number>>,
+  options: Attack = {},
+): Promise<{ outcome: ToolOutcome; peak: Record<What, number> }> {
+  const peak = await weigh();
+  let over = false;
+  const weighing = (async () => {
+    while (!over) {
+      const now = await weigh();
+      for (const what in now) peak[what] = Math.max(peak[what], now[what]);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  })();
+  try {
+    return { outcome: await place.attack(source, options), peak };
+  } finally {
+    over = true;
+    await weighing;
+  }
+}
+
+/** A new workspace. */
+async function workspace(): Promise<string> {
+  return await Deno.makeTempDir({ dir: `${field.folder}/workspaces` });
+}
+
+/** Attacks with everything granted in a workspace. */
+async function attackFrom(
+  folder: string,
   source: string,
   options: Attack = {},
-): Promise<{ outcome: ToolOutcome; folder: string }> {
-  const folder = await Deno.makeTempDir({ dir: `${field.folder}/workspaces` });
+): Promise<ToolOutcome> {
   const grants = { net: [], read: [folder], write: [folder] };
-  const outcome = await field.attack(source, { grants, workspace: folder, ...options });
-  return { outcome, folder };
+  return await field.attack(source, { grants, workspace: folder, ...options });
 }
 
 /** Bytes that a folder takes on the disk. */
 async function sizeOf(folder: string): Promise<number> {
-  const { stdout } = await new Deno.Command("du", { args: ["-sB1", folder], stderr: "null" })
+  const { stdout } = await new Deno.Command("du", { args: ["-sxB1", folder], stderr: "null" })
     .output();
   return parseInt(new TextDecoder().decode(stdout)) || 0;
 }
 
 /** Bytes in the fullest /tmp of the tool cells of this arena, as they see it. */
 async function tmpOfTools(): Promise<number> {
-  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-ww", "-o", "pid=,args="] })
-    .output();
-  const pids = new TextDecoder().decode(stdout).split("\n")
-    .map((line) => line.trim()).filter((line) =>
-      !/^\d+ bwrap/.test(line) && line.includes(`${field.folder}/tool-`)
-    ).map((line) => parseInt(line));
-  return Math.max(0, ...await Promise.all(pids.map((pid) => sizeOf(`/proc/${pid}/root/tmp/deno`))));
-}
-
-function debug(...all: unknown[]) {
-  Deno.writeTextFileSync("/tmp/debug_containment.txt", all.join(" ") + "\n", { append: true });
+  // The outermost bwrap sees the /tmp of the machine.
+  const cells = (await toolProcesses(field.folder)).filter(({ args }) => !/^\S*bwrap /.test(args));
+  return Math.max(0, ...await Promise.all(cells.map(({ pid }) => sizeOf(`/proc/${pid}/root/tmp`))));
 }

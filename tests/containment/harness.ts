@@ -52,7 +52,7 @@ export async function arena(
   const kernel = await startKernel(folder.path, {
     workflow: import.meta.resolve("../bench/workflow.ts"),
     ...kinds,
-  }, { slots: 60, layers });
+  }, { slots: 60, ...layers && { layers } });
   const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   const url = `http://127.0.0.1:${server.addr.port}`;
@@ -68,6 +68,12 @@ export async function arena(
     await until(
       "the end of every process that the offender had",
       async () => (await processesBelow(Deno.pid)).length <= before.length + SPARES,
+      GONE_MS,
+    );
+    // The call took the warm tool cell that was counted before; what is left may be the next, no more.
+    await until(
+      "the end of every tool cell but a warm one",
+      async () => (await toolProcesses(folder.path)).length <= SPARES,
       GONE_MS,
     );
     return result;
@@ -126,6 +132,23 @@ async function ended(kernel: Kernel, id: string): Promise<Ended> {
       .where("id", "=", id).executeTakeFirstOrThrow();
     return row.status === "done" || row.status === "failed" ? { ...row } : null;
   }, 60_000);
+}
+
+/** A process of a tool cell: its id, its resident memory in KiB, and its command line. */
+export interface ToolProcess {
+  readonly pid: number;
+  readonly rss_kib: number;
+  readonly args: string;
+}
+
+/** Every process of the tool cells of the arena with this folder, whoever its parent is by now. */
+export async function toolProcesses(folder: string): Promise<ToolProcess[]> {
+  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-ww", "-o", "pid=,rss=,args="] })
+    .output();
+  return new TextDecoder().decode(stdout).split("\n")
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
+    .filter((found) => found?.[3].includes(`${folder}/tool-`))
+    .map((found) => ({ pid: Number(found![1]), rss_kib: Number(found![2]), args: found![3] }));
 }
 
 /** Ids of all processes below one. */

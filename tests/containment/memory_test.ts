@@ -3,22 +3,32 @@ import assert from "node:assert/strict";
 import { deflateRawSync } from "node:zlib";
 import { TOOL_LIMITS } from "../../runtime/core/limits.ts";
 import type { ToolOutcome } from "../../runtime/tool_cells.ts";
-import { type Arena, arena, type Attack } from "./harness.ts";
+import { type Arena, arena, toolProcesses } from "./harness.ts";
 
 let field: Arena;
 Deno.test.beforeAll(async () => {
   field = await arena();
 });
-Deno.test.afterAll(() => field[Symbol.asyncDispose]());
+Deno.test.afterAll(async () => {
+  await field[Symbol.asyncDispose]();
+});
 
 const KIB = 1024;
+/** Between two looks at the memory of the tools. */
+const LOOK_MS = 50;
 /** What a tool cell has resident beside its data: Deno's own program, which all of them share. */
 const PROGRAM_KIB = 256 * KIB;
+
+/** The process died, or its engine refused in time. The deadline is not what ended it. */
+const ENDED =
+  /^(The tool's process ended before it answered: .*|Array buffer allocation failed|WebAssembly\.Memory\.grow\(\): Unable to grow instance memory)$/;
+/** Without limits, any of them would have far more than its share by then. */
+const GROW_MS = 10_000;
 
 /** Growth without end: the limit on the process's memory ends it, and no memory beyond it is taken. */
 const GROWTH: Record<string, string> = {
   "a heap that grows": `
-    export default () => { const all = []; for (;;) all.push({ one: all.length, more: [1, 2, 3] }); }`,
+    export default () => { const all = []; for (;;) all.push(Array(1000).fill(all.length)); }`,
   "a list that doubles": `
     export default () => { let all = [0.5]; for (;;) all = all.concat(all); }`,
   "long texts": `
@@ -60,28 +70,28 @@ const GROWTH: Record<string, string> = {
 
 for (const [what, source] of Object.entries(GROWTH)) {
   Deno.test(`a tool with ${what} is ended within its memory`, async () => {
-    const { outcome } = await weighed(source);
+    const outcome = await weighed(source);
     assert.ok(!outcome.ok, JSON.stringify(outcome));
-    debug("", what, outcome.error.slice(0, 300), "| LOG:", outcome.log.slice(0, 300));
+    assert.match(outcome.error, ENDED);
   });
 }
 
 Deno.test("a tool that unpacks 10 GB into memory is ended within its memory", async () => {
-  const { outcome } = await weighed(
+  const outcome = await weighed(
     `export default async ({ block }) => {
       const bytes = Uint8Array.from(atob(block), (letter) => letter.charCodeAt(0));
       const packed = new Blob(Array(640).fill(bytes)).stream();
       const plain = packed.pipeThrough(new DecompressionStream("deflate-raw"));
       return (await new Response(plain).arrayBuffer()).byteLength;
     }`,
-    { input: { block: bombBlock() } },
+    { block: bombBlock() },
   );
   assert.ok(!outcome.ok, JSON.stringify(outcome));
-  debug(" bomb", outcome.error.slice(0, 300), "| LOG:", outcome.log.slice(0, 300));
+  assert.match(outcome.error, ENDED);
 });
 
 Deno.test("a tool that starts 300 workers is ended within its memory", async () => {
-  const { outcome } = await weighed(`
+  const outcome = await weighed(`
     export default async () => {
       const idle = "data:application/javascript,postMessage(1);setInterval(() => {}, 1000)";
       const ready = [];
@@ -93,7 +103,7 @@ Deno.test("a tool that starts 300 workers is ended within its memory", async () 
       return ready.length;
     }`);
   assert.ok(!outcome.ok, JSON.stringify(outcome));
-  debug(" workers", outcome.error.slice(0, 300), "| LOG:", outcome.log.slice(0, 300));
+  assert.match(outcome.error, ENDED);
 });
 
 /** What the tool itself hears of as an error, and could go on after. */
@@ -108,7 +118,7 @@ const TOLD: Record<string, [source: string, error: RegExp]> = {
   ],
   "answers with 1 GiB of texts": [
     `const part = "x".repeat(2 ** 26); export default () => Array(16).fill(part)`,
-    /^Invalid string length$/,
+    /^(Invalid string length|The tool's process ended before it answered: .*)$/,
   ],
   "answers with a text that is over the limit of a frame": [
     `export default () => "x".repeat(2 ** 21)`,
@@ -120,7 +130,7 @@ const TOLD: Record<string, [source: string, error: RegExp]> = {
       for (let left = 1e6; left > 0; left--) value = { value };
       return value;
     }`,
-    /^Maximum call stack size exceeded$/,
+    /^A frame of \d+ bytes is over the limit of \d+$/,
   ],
   "answers with an object that holds itself": [
     `export default () => { const value = {}; value.value = value; return value; }`,
@@ -130,64 +140,57 @@ const TOLD: Record<string, [source: string, error: RegExp]> = {
 
 for (const [what, [source, error]] of Object.entries(TOLD)) {
   Deno.test(`a tool that ${what} ends with an error`, async () => {
-    const { outcome } = await weighed(source);
+    const outcome = await weighed(source);
     assert.ok(!outcome.ok);
     assert.match(outcome.error, error);
   });
 }
 
 Deno.test("a tool that fakes a report of 500000 levels does no harm", async () => {
-  const { outcome } = await weighed(`
+  const outcome = await weighed(`
     export default () => {
       JSON.stringify = () =>
         '{"ok":true,"value":' + "[".repeat(500_000) + "]".repeat(500_000) + "}";
       return 1;
     }`);
-  debug(" fake", outcome.ok, outcome.ok || outcome.error);
+  assert.ok(outcome.ok);
+  // It is what anybody may answer, and the kernel can write it down.
+  assert.equal(JSON.stringify(outcome.value).length, 1_000_000);
 });
 
 /** Attacks, and asserts that the tool's processes never had more memory than they are allowed. */
 async function weighed(
   source: string,
-  options: Attack = {},
-): Promise<{ outcome: ToolOutcome; peak_kib: number }> {
+  input: unknown = {},
+): Promise<ToolOutcome> {
   let peak_kib = 0;
   let over = false;
   const weighing = (async () => {
     while (!over) {
-      peak_kib = Math.max(peak_kib, await heaviestKib());
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      peak_kib = Math.max(
+        peak_kib,
+        ...(await toolProcesses(field.folder)).map(({ rss_kib }) => rss_kib),
+      );
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
   })();
-  const outcome = await field.attack(source, options);
-  over = true;
-  await weighing;
-  debug(" peak", peak_kib / 1024);
+  let outcome: ToolOutcome;
+  try {
+    outcome = await field.attack(source, { input, deadline_ms: GROW_MS });
+  } finally {
+    over = true;
+    await weighing;
+  }
   assert.ok(peak_kib > 0, "the tool's process was never seen");
   assert.ok(
     peak_kib <= TOOL_LIMITS.memory_bytes / 1024 + PROGRAM_KIB,
     `the tool had ${peak_kib} KiB`,
   );
-  return { outcome, peak_kib };
-}
-
-/** Resident memory of the largest tool cell of this arena. */
-async function heaviestKib(): Promise<number> {
-  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-ww", "-o", "rss=,args="] })
-    .output();
-  return Math.max(
-    0,
-    ...new TextDecoder().decode(stdout).split("\n")
-      .filter((line) => line.includes(`${field.folder}/tool-`)).map((line) => parseInt(line)),
-  );
+  return outcome;
 }
 
 /** 16 MiB of zeros, packed so that any number of them one after the other is valid. */
 function bombBlock(): string {
   // 3 is Z_FULL_FLUSH: the block ends at a whole byte and is not the last one.
   return deflateRawSync(new Uint8Array(16 * 2 ** 20), { finishFlush: 3 }).toString("base64");
-}
-
-function debug(...all: unknown[]) {
-  Deno.writeTextFileSync("/tmp/debug_containment.txt", all.join(" ") + "\n", { append: true });
 }

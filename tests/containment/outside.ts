@@ -106,7 +106,7 @@ export function assertRefused(tried: Tried, words = /^Requires \w+ access/): voi
   assert.ok(Object.keys(tried).length > 0);
   for (const [name, { got, refused }] of Object.entries(tried)) {
     assert.ok(refused !== undefined, `${name} got ${JSON.stringify(got)}`);
-    assert.match(refused, words, name);
+    assert.match(refused, words, `${name}: ${refused}`);
   }
   assert.ok(!JSON.stringify(tried).includes(SECRET));
 }

@@ -3,10 +3,16 @@ import assert from "node:assert/strict";
 import { type Arena, arena } from "./harness.ts";
 
 let field: Arena;
+/** A machine without limits: a worker has room in a tool's memory. */
+let roomy: Arena;
 Deno.test.beforeAll(async () => {
   field = await arena();
+  roomy = await arena({}, { bwrap: true, prlimit: false });
 });
-Deno.test.afterAll(() => field[Symbol.asyncDispose]());
+Deno.test.afterAll(async () => {
+  await field[Symbol.asyncDispose]();
+  await roomy[Symbol.asyncDispose]();
+});
 
 /** A module with one function, `spin`, that is `loop br 0 end`. */
 const WASM_LOOP = [
@@ -56,20 +62,6 @@ const ENDED: Record<string, string> = {
       for (let left = 300_000; left > 0; left--) setInterval(() => {}, left % 50);
       return ${NEVER};
     }`,
-  "busy workers below it": `
-    export default () => {
-      for (let left = 4; left > 0; left--) {
-        new Worker("data:application/javascript,for(;;);", { type: "module" });
-      }
-      return ${NEVER};
-    }`,
-  "a busy worker below a worker": `
-    const inner = "data:application/javascript,for(;;);";
-    const outer = "new Worker(" + JSON.stringify(inner) + ", { type: 'module' }); for (;;);";
-    export default () => {
-      new Worker("data:application/javascript," + encodeURIComponent(outer), { type: "module" });
-      return ${NEVER};
-    }`,
   "a lock that it steals from itself": `
     export default async () => {
       const held = navigator.locks.request("lock", () => ${NEVER}).catch(() => {});
@@ -97,12 +89,42 @@ for (const [what, source] of Object.entries(ENDED)) {
   });
 }
 
+const WORKERS: Record<string, string> = {
+  "busy workers below it": `
+    export default () => {
+      for (let left = 4; left > 0; left--) {
+        new Worker("data:application/javascript,for(;;);", { type: "module" });
+      }
+      return ${NEVER};
+    }`,
+  "a busy worker below a worker": `
+    const inner = "data:application/javascript,for(;;);";
+    const outer = "new Worker(" + JSON.stringify(inner) + ", { type: 'module' }); for (;;);";
+    export default () => {
+      new Worker("data:application/javascript," + encodeURIComponent(outer), { type: "module" });
+      return ${NEVER};
+    }`,
+};
+
+for (const [what, source] of Object.entries(WORKERS)) {
+  Deno.test(`a tool with ${what} is ended by its deadline or by the limit on its memory`, async () => {
+    const outcome = await field.attack(source);
+    assert.ok(!outcome.ok, JSON.stringify(outcome));
+    assert.match(outcome.error, /^The tool('s process ended before it| did not) answer/);
+  });
+
+  Deno.test(`a tool with ${what} and memory for them is ended at its deadline`, async () => {
+    const outcome = await roomy.attack(source);
+    assert.deepEqual(outcome, {
+      ok: false,
+      error: "The tool did not answer within 1.5 s",
+      log: "",
+    });
+  });
+}
+
 /** What a tool leaves at work behind its answer. */
 const LEFT: Record<string, string> = {
-  "workers that spin": `
-    for (let left = 4; left > 0; left--) {
-      new Worker("data:application/javascript,for(;;);", { type: "module" });
-    }`,
   "64 key derivations in the background": `
     const { scrypt } = await import("node:crypto");
     for (let left = 64; left > 0; left--) scrypt("password", "salt", 64, { N: 2 ** 14, p: 64 }, () => {});`,
@@ -115,3 +137,16 @@ for (const [what, source] of Object.entries(LEFT)) {
     assert.deepEqual(outcome, { ok: true, value: 1, log: "" });
   });
 }
+
+Deno.test("a tool that answers and leaves workers that spin is gone after its answer", async () => {
+  const outcome = await roomy.attack(`
+    export default async () => {
+      const busy = "data:application/javascript,postMessage(1);for(;;);";
+      for (let left = 4; left > 0; left--) {
+        const worker = new Worker(busy, { type: "module" });
+        await new Promise((resolve) => worker.onmessage = resolve);
+      }
+      return 1;
+    }`);
+  assert.deepEqual(outcome, { ok: true, value: 1, log: "" });
+});

@@ -4,19 +4,13 @@ import { addTask } from "../../db/tasks.ts";
 import { addTree } from "../../db/trees.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import type { Unit } from "../../db/unit.ts";
-import { Kernel } from "../../runtime/kernel.ts";
-import { type Layers, probeLayers } from "../../runtime/sandbox.ts";
+import { Kernel, type KernelConfig } from "../../runtime/kernel.ts";
+import { probeLayers } from "../../runtime/sandbox.ts";
 
 export async function startKernel(
   folder: string,
   kinds: Record<string, string>,
-  { slots = 3, spare = {}, layers, log = (_: string) => {} }: {
-    slots?: number;
-    spare?: Record<string, number>;
-    /** Instead of what this machine has. */
-    layers?: Layers;
-    log?: (line: string) => void;
-  } = {},
+  options: Partial<Omit<KernelConfig, "kinds">> = {},
 ): Promise<Kernel> {
   await Deno.mkdir(`${folder}/workspaces`, { recursive: true });
   await Deno.mkdir(`${folder}/scratch`, { recursive: true });
@@ -26,18 +20,19 @@ export async function startKernel(
     workspaces: `${folder}/workspaces`,
     sockets: folder,
     scratch: `${folder}/scratch`,
-    layers: layers ?? await probeLayers(),
+    layers: options.layers ?? await probeLayers(),
     containment: "as_available",
     code: decodeURIComponent(new URL("../../", import.meta.url).pathname),
-    slots,
+    slots: 3,
     timeout_seconds: 300,
     check_interval_seconds: 60,
     root,
     kinds,
-    spare,
+    spare: {},
     playbooks: [],
-    log,
+    log: () => {},
     onOpen: () => Promise.resolve(),
+    ...options,
   });
 }
 

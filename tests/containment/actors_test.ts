@@ -1,0 +1,252 @@
+/** Actors that an attacker wrote: each fails alone, and whoever shares its cell goes on. */
+import assert from "node:assert/strict";
+import { beginActor } from "../support/kernel.ts";
+import { until } from "../support/until.ts";
+import { type Arena, arena, type Ended } from "./harness.ts";
+
+const actors = (name: string) => import.meta.resolve(`../support/actors/${name}.ts`);
+const KINDS = {
+  hostile: actors("hostile"),
+  spinner: actors("spinner"),
+  never_loads: actors("never_loads"),
+  spins_on_load: actors("spins_on_load"),
+};
+
+const field = await arena(KINDS);
+await allCells(field);
+Deno.test.afterAll(async () => await field[Symbol.asyncDispose]());
+
+/** The cells that an arena keeps for its slots have started. */
+async function allCells({ kernel }: Arena): Promise<void> {
+  await until("the cells of 60 slots", () => kernel.cells.size.cells === 4);
+}
+
+function assertFailed(ended: Ended, reason: RegExp): void {
+  assert.equal(ended.status, "failed");
+  assert.equal(ended.result, null);
+  assert.match(ended.reason!, /^Failed 3 times at go: /);
+  assert.match(ended.reason!, reason);
+  assert.ok(ended.reason!.length < 3_000, "the reason is kept short");
+}
+
+/** What the processes of the cells use: CPU time of all in ms, and threads of all. */
+async function usage({ kernel }: Arena): Promise<{ cpu_ms: number; threads: number }> {
+  const { stdout } = await new Deno.Command("ps", {
+    args: ["-o", "cputimes=,nlwp=", "-p", kernel.cells.pids.join(",")],
+  }).output();
+  const rows = new TextDecoder().decode(stdout).trim().split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  return {
+    cpu_ms: 1000 * rows.reduce((sum, [seconds]) => sum + seconds, 0),
+    threads: rows.reduce((sum, [, threads]) => sum + threads, 0),
+  };
+}
+
+const BREAKS = /its answer breaks the schema/;
+const FAILING: Record<string, RegExp> = {
+  "throws an error": /on purpose/,
+  "throws null": /null/,
+  "throws a symbol": /Symbol/,
+  "throws an object that throws": /./,
+  "throws 50 MB": /xxx/,
+  "overflows the stack": /call stack/,
+  "returns nothing": /undefined/,
+  "returns a promise": BREAKS,
+  "returns a circle": /circular/,
+  "returns a huge state": BREAKS,
+  "returns a state larger than a frame": /over the limit/,
+  "returns 65 effects": BREAKS,
+  "returns an effect that there is not": BREAKS,
+  "returns an effect with more fields": BREAKS,
+  "returns a timer before now": BREAKS,
+  "starts a subtask by itself": BREAKS,
+  "ends as something else": BREAKS,
+  "ends with a huge result": BREAKS,
+  "sends to nobody": /could not be settled/,
+  "posts a number": /something else than text/,
+  "posts its memory": /something else than text/,
+  "posts what is no JSON": BREAKS,
+  "posts a text larger than a frame": /over the limit/,
+  "kills its process": /Requires run access/,
+  "reads a file": /Requires read access/,
+  "reads its memory through /proc": /Requires (read|all) access/,
+  "reads the environment": /Requires env access/,
+  "starts a process": /Requires run access/,
+  "starts a worker with more rights": /permissions/,
+};
+
+for (const [how, reason] of Object.entries(FAILING)) {
+  Deno.test(`an actor that ${how} fails after three attempts`, async () => {
+    assertFailed(await field.attackAs("hostile", { how }), reason);
+  });
+}
+
+Deno.test("an actor that answers the envelope of another fails, and the other does not end by it", async () => {
+  const { kernel } = field;
+  const victim = await beginActor(kernel, "workflow", { type: "step", left: 2_000 });
+  const { id } = await until(
+    "an envelope of the victim",
+    () =>
+      kernel.store.read.selectFrom("envelopes").select("id").where(
+        "to_address",
+        "=",
+        victim.address,
+      )
+        .executeTakeFirst(),
+  );
+  const ended = await field.attackAs("hostile", { how: "answers another's envelope", victim: id });
+  assertFailed(ended, /it answered an envelope that it does not hold/);
+  const done = await until("the victim's end", async () => {
+    const row = await kernel.store.read.selectFrom("tasks").select(["status", "result"])
+      .where("id", "=", victim.address).executeTakeFirstOrThrow();
+    return row.status === "running" || row.status === "queued" ? null : row;
+  });
+  assert.deepEqual({ ...done }, { status: "done", result: "2000" });
+});
+
+Deno.test("an actor that sends to an address of another tree fails, and nothing arrives there", async () => {
+  const { kernel } = field;
+  const victim = await beginActor(kernel, "workflow", { type: "step", left: 500 });
+  const how = "sends to another tree";
+  assertFailed(
+    await field.attackAs("hostile", { how, victim: victim.address }),
+    /could not be settled \(The mailbox is full \(1000 envelopes\), or its tree has no such live actor\)/,
+  );
+  const done = await until(
+    "the victim's end",
+    () =>
+      kernel.store.read.selectFrom("tasks").select("result").where("id", "=", victim.address)
+        .where("status", "=", "done").executeTakeFirst(),
+  );
+  // One message more would have ended it early.
+  assert.equal(done.result, "500");
+});
+
+Deno.test("an actor that says a million times that it is there ends as any other", async () => {
+  const how = "says a million times that it is there";
+  const { status } = await field.attackAs("hostile", { how });
+  assert.ok(["done", "failed"].includes(status));
+});
+
+Deno.test("an actor's timers and promises never run", async () => {
+  const ended = await field.attackAs("hostile", { how: "leaves a timer" });
+  assert.deepEqual(ended, { status: "done", result: "answered", reason: null });
+});
+
+Deno.test("actors that fall silent fail after three attempts", async () => {
+  // Side by side, for the patience with each is two seconds an attempt.
+  const silent = [
+    "closes its worker",
+    "ends its process",
+    "ends its process through node",
+    "sleeps for ever",
+  ];
+  const ended = await Promise.all(silent.map((how) => field.attackAs("hostile", { how })));
+  for (const [index, one] of ended.entries()) {
+    assert.equal(one.status, "failed", silent[index]);
+    assert.match(one.reason!, /^Failed 3 times at go: /, silent[index]);
+  }
+});
+
+Deno.test("an actor whose module never loads fails after three attempts", async () => {
+  assertFailed(await field.attackAs("never_loads"), /no heartbeat/);
+});
+
+Deno.test("an actor that sleeps for ever leaves no thread behind", async () => {
+  const before = await usage(field);
+  assertFailed(await field.attackAs("hostile", { how: "sleeps for ever" }), /no heartbeat/);
+  await until(
+    "the end of its threads",
+    async () => (await usage(field)).threads <= before.threads,
+    5_000,
+  );
+});
+
+Deno.test("an actor that leaves a spinning worker behind leaves no load behind", async () => {
+  await field.attackAs("hostile", { how: "leaves a spinning worker" });
+  await until("the end of the load", async () => {
+    const before = await usage(field);
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    const after = await usage(field);
+    // Of a cell that was replaced meanwhile, nothing is counted any longer.
+    return after.cpu_ms - before.cpu_ms < 1_000;
+  }, 5_000);
+});
+
+for (const how of ["spins", "spins in what it returns"]) {
+  Deno.test(`an actor that ${how} is killed with its cell, which is replaced within 5 s`, async () => {
+    const pids = new Set(field.kernel.cells.pids);
+    const began = performance.now();
+    const attack = field.attackAs("hostile", { how });
+    await until("a cell in the place of the killed one", () => {
+      const now = field.kernel.cells.pids;
+      return now.some((pid) => !pids.has(pid));
+    }, 20_000);
+    const replaced = performance.now() - began;
+    assertFailed(await attack, /no heartbeat/);
+    console.log(`the cell of an actor that ${how} is replaced after ${Math.round(replaced)} ms`);
+    assert.ok(replaced < 5_000, `${replaced} ms`);
+  });
+}
+
+Deno.test("an actor that spins while its module is loaded is killed with its cell", async () => {
+  assertFailed(await field.attackAs("spins_on_load"), /no heartbeat/);
+});
+
+Deno.test("an actor that posts without end is killed with its cell or fails", async () => {
+  assertFailed(await field.attackAs("hostile", { how: "posts texts without end" }), /./);
+});
+
+for (const how of ["allocates without end", "fills its heap"]) {
+  Deno.test(`an actor that ${how} fails after three attempts`, async () => {
+    assertFailed(await field.attackAs("hostile", { how }), /./);
+  });
+}
+
+Deno.test("a cell that is killed has a replacement at work within a second", async () => {
+  await using other = await arena();
+  await allCells(other);
+  const { kernel } = other;
+  const { address } = await beginActor(kernel, "workflow", { type: "step", left: 3_000 });
+  await until("an actor in a cell", () => kernel.load.running === 1);
+  const steps = async () => {
+    const { n } = await kernel.store.read.selectFrom("entries")
+      .select(({ fn }) => fn.countAll<number>().as("n")).where("task_id", "=", address)
+      .executeTakeFirstOrThrow();
+    return n;
+  };
+  await until("its first steps", async () => await steps() > 10);
+  const killed = kernel.cells.pids;
+  const began = performance.now();
+  for (const pid of killed) Deno.kill(pid, "SIGKILL");
+  await until("the end of all cells", () => !kernel.cells.pids.some((pid) => killed.includes(pid)));
+  const before = await steps();
+  await until("a step in a new cell", async () => await steps() > before);
+  const took = performance.now() - began;
+  console.log(`from SIGKILL to the next step in a new cell: ${Math.round(took)} ms`);
+  assert.ok(took < 1_000, `${took} ms`);
+});
+
+Deno.test("50 actors that spin at once do not stop a 51st tree from finishing", async () => {
+  await using other = await arena(KINDS);
+  await allCells(other);
+  const { kernel } = other;
+  const spinners = await Promise.all(
+    Array.from({ length: 50 }, () => beginActor(kernel, "spinner", { type: "go" })),
+  );
+  const began = performance.now();
+  const { address } = await beginActor(kernel, "workflow", { type: "step", left: 200 });
+  const end = (id: string, deadline_ms: number) =>
+    until(`the end of ${id}`, async () => {
+      const row = await kernel.store.read.selectFrom("tasks").select(["status", "result", "reason"])
+        .where("id", "=", id).executeTakeFirstOrThrow();
+      return row.status === "done" || row.status === "failed" ? row : null;
+    }, deadline_ms);
+  const { status, result } = await end(address, 60_000);
+  assert.deepEqual({ status, result }, { status: "done", result: "200" });
+  console.log(`beside 50 spinners a tree took ${Math.round(performance.now() - began)} ms`);
+  for (const spinner of spinners) {
+    assert.equal((await end(spinner.address, 120_000)).status, "failed");
+  }
+  console.log(`all 50 had failed after ${Math.round(performance.now() - began)} ms`);
+});

@@ -1,0 +1,94 @@
+/** A kernel with the seeds, whose agents say what the test tells them to. */
+import { seeding } from "../../db/seeding.ts";
+import type { Turn } from "../../runtime/core/offline.ts";
+import type { Kernel } from "../../runtime/kernel.ts";
+import type { Layers } from "../../runtime/sandbox.ts";
+import { readSeeds } from "../../seeds/mod.ts";
+import { startKernel } from "./kernel.ts";
+import { until } from "./until.ts";
+
+/** What an agent replies, turn by turn, by the task that it is given. */
+export type Script = Record<string, readonly Turn[]>;
+
+/** The agents of the script are all `tool_addition`, which may write and attach tools. */
+export const AGENT = "tool_addition";
+
+export async function startAgents(
+  folder: string,
+  script: Script,
+  options: { layers?: Layers; containment?: "strict" | "as_available" } = {},
+): Promise<Kernel> {
+  const roles = Object.entries(script).map(([task, turns]) => ({
+    agent: AGENT,
+    task: `^${task}$`,
+    turns,
+  }));
+  return await startKernel(folder, { agent: import.meta.resolve("../../actors/agent.ts") }, {
+    ...options,
+    playbooks: [{
+      name: "script",
+      title: "Script",
+      task: null,
+      description: "",
+      timeout_seconds: null,
+      roles,
+    }],
+    onOpen: async (store) => {
+      if (store.created) {
+        await store.commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
+      }
+    },
+  });
+}
+
+/** Begins a task of the script. */
+export async function begin(kernel: Kernel, instruction: string): Promise<string> {
+  const { id } = await kernel.submit({ instruction, agent: AGENT, after_task: "none" });
+  return id;
+}
+
+export interface Reply {
+  readonly content: string;
+  readonly is_error?: boolean;
+  readonly log?: string;
+}
+
+/** What the tools answered in a tree, in order. */
+export async function replies(kernel: Kernel, tree_id: string): Promise<Reply[]> {
+  const rows = await kernel.store.read.selectFrom("entries").select("message_json")
+    .where("tree_id", "=", tree_id).where("type", "=", "tool.replied").orderBy("seq").execute();
+  return rows.map(({ message_json }) => JSON.parse(message_json));
+}
+
+/** Waits for a tree's end; gives what the tools answered in it. */
+export async function finished(kernel: Kernel, tree_id: string): Promise<Reply[]> {
+  await until(`the end of ${tree_id}`, async () => {
+    const { ended_at } = await kernel.store.read.selectFrom("trees").select("ended_at")
+      .where("id", "=", tree_id).executeTakeFirstOrThrow();
+    return ended_at !== null;
+  });
+  return await replies(kernel, tree_id);
+}
+
+/** Runs a task of the script to its end. */
+export async function run(kernel: Kernel, instruction: string): Promise<Reply[]> {
+  return await finished(kernel, await begin(kernel, instruction));
+}
+
+/** The question that a tree waits for. */
+export async function question(kernel: Kernel, tree_id: string) {
+  return await until(
+    `a question of ${tree_id}`,
+    () =>
+      kernel.store.read.selectFrom("reviews").selectAll()
+        .where("tree_id", "=", tree_id).where("status", "=", "open").executeTakeFirst(),
+  );
+}
+
+export const end: Turn = {
+  call: [{ tool: "end_task", input: { status: "success", result: "over" } }],
+};
+
+export function calls(...all: [tool: string, input: Record<string, unknown>][]): Turn {
+  return { call: all.map(([tool, input]) => ({ tool, input })) };
+}
