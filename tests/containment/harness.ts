@@ -61,7 +61,10 @@ export async function arena(
     const health = watchHealth(url);
     const bystander = await beginActor(kernel, "workflow", { type: "step", left: 200 });
     const before = await processesBelow(Deno.pid);
-    const result = await run();
+    const result = await run().catch(async (error) => {
+      await health();
+      throw error;
+    });
     assert.ok(await health() < HEALTH_MS, `/health took ${await health()} ms`);
     const done = await ended(kernel, bystander.address);
     assert.deepEqual(done, { status: "done", result: "200", reason: null });

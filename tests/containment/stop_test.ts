@@ -57,6 +57,14 @@ const ENDED: Record<string, string> = {
         pbkdf2("password", "salt", 2 ** 31 - 1, 64, "sha512", resolve));
       await Promise.all(Array.from({ length: 64 }, one));
     }`,
+  "a bomb that never ends to unpack": `
+    export default async () => {
+      const { deflateRawSync } = await import("node:zlib");
+      // 3 is Z_FULL_FLUSH: any number of such blocks may follow one another.
+      const block = deflateRawSync(new Uint8Array(2 ** 20), { finishFlush: 3 });
+      const packed = new ReadableStream({ pull: (to) => to.enqueue(block) });
+      for await (const _ of packed.pipeThrough(new DecompressionStream("deflate-raw")));
+    }`,
   "300000 timers": `
     export default () => {
       for (let left = 300_000; left > 0; left--) setInterval(() => {}, left % 50);

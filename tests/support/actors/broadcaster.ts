@@ -10,13 +10,14 @@ channel.onmessage = ({ data }) => void heard.push(`channel ${data}`);
 
 async function attempt(way: () => Promise<string[]>): Promise<void> {
   try {
-    for (const one of await way()) if (!one.includes(me)) ways.add(one);
+    const none = new Promise<string[]>((resolve) => setTimeout(() => resolve([]), 100));
+    for (const one of await Promise.race([way(), none])) if (!one.includes(me)) ways.add(one);
   } catch {
     // There is no such way here.
   }
 }
 
-const until = performance.now() + 1_500;
+const until = performance.now() + 500;
 while (performance.now() < until) {
   await attempt(() => {
     channel.postMessage(me);

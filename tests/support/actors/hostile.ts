@@ -132,6 +132,11 @@ const HOW = {
     Deno.kill(Deno.pid, "SIGKILL");
     return DONE;
   },
+  "signals another process": () => {
+    // Nothing happens by this one, if it is allowed.
+    Deno.kill(Deno.ppid, "SIGCONT");
+    return DONE;
+  },
   "reads a file": () =>
     stop(null, { status: "done", result: Deno.readTextFileSync("/etc/passwd") }),
   "reads its memory through /proc": () =>
@@ -139,7 +144,7 @@ const HOW = {
   "reads the environment": () =>
     stop(null, { status: "done", result: JSON.stringify(Deno.env.toObject()) }),
   "starts a process": () => {
-    new Deno.Command("id").outputSync();
+    new Deno.Command("/usr/bin/id").outputSync();
     return DONE;
   },
   "starts a worker with more rights": () => {
