@@ -397,6 +397,22 @@ Deno.test("a command that starts hundreds of processes is ended with all of them
   await kernel.stop();
 });
 
+Deno.test("a command that fills the workspace is ended", async () => {
+  await using folder = await tempFolder();
+  // Files with holes: they count by their size, and cost no disk.
+  const command = "for i in 1 2 3 4 5 6 7 8 9; do truncate -s 250M f$i; done; sleep 61.9";
+  const kernel = await startAgents(folder.path, {
+    shell: [
+      calls(["attach_tool", { name: "use_terminal" }]),
+      calls(["use_terminal", { command }]),
+      end,
+    ],
+  });
+  const [, reply] = await run(kernel, "shell");
+  assert.match(reply.content, /^Ended from outside: the workspace grew over 2048 MB/);
+  await kernel.stop();
+});
+
 Deno.test("a command without namespaces waits for a person, and runs once they allow it", async () => {
   await using folder = await tempFolder();
   const kernel = await startAgents(folder.path, {

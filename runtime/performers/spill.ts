@@ -13,13 +13,14 @@ export async function fitted(
 ): Promise<string> {
   if (text.length <= TOOL_RESULT_BYTES_MAX) return text;
   const path = `results/${call.call_id.replace(/[^\w-]/g, "_")}.txt`;
-  const written = await files.use({
-    ...call,
-    tool: TOOLKIT.get("write_file")!,
-    input: { path, content: text.slice(0, FILE_BYTES_MAX / 4) },
-  }, signal);
-  const where = written.is_error ? `cannot be kept: ${written.content}` : `in ${path}`;
+  const fits = new TextEncoder().encode(text).length <= FILE_BYTES_MAX;
+  // At most four bytes a character: so many fit in any case.
+  const content = fits ? text : text.slice(0, FILE_BYTES_MAX / 4);
+  const tool = TOOLKIT.get("write_file")!;
+  const written = await files.use({ ...call, tool, input: { path, content } }, signal);
+  const kept = fits ? "the whole is" : `the first ${content.length} characters are`;
+  const where = written.is_error ? `${kept} not kept: ${written.content}` : `${kept} in ${path}`;
   const half = Math.floor(TOOL_RESULT_BYTES_MAX / 2);
-  const middle = `\n… ${text.length - 2 * half} characters are left out; the whole is ${where} …\n`;
+  const middle = `\n… ${text.length - 2 * half} characters are left out; ${where} …\n`;
   return text.slice(0, half) + middle + text.slice(-half);
 }

@@ -1,15 +1,10 @@
 /** `use_terminal`: one shell command in the tree's workspace, contained like a written tool. */
-import {
-  OUTPUT_TAIL_CHARS,
-  TERMINAL_LIMITS,
-  TERMINAL_SECONDS,
-  WORKSPACE_BYTES_MAX,
-  WORKSPACE_LOOK_MS,
-} from "../core/limits.ts";
+import { OUTPUT_TAIL_CHARS, TERMINAL_LIMITS, TERMINAL_SECONDS } from "../core/limits.ts";
 import type { Parts } from "../kernel.ts";
 import { type Confined, runConfined } from "../sandbox.ts";
 import { approval } from "./approval.ts";
 import { answer, type Outcome, type ToolCall } from "./mod.ts";
+import { TOO_LARGE, withinQuota } from "./quota.ts";
 import { fitted } from "./spill.ts";
 
 interface Command {
@@ -57,20 +52,19 @@ export async function useTerminal(
     folder: workspace,
     limits: TERMINAL_LIMITS,
   };
-  const full = new AbortController();
-  const callOff = watchSize(parts, workspace, () => full.abort());
   const show = parts.outputs.open(call.task_id, call.tree_id, `$ ${command}\n`);
-  const ran = await runConfined(program, parts.tools.config.layers, {
-    deadline_ms: timeout_seconds * 1000,
-    signal: AbortSignal.any([signal, full.signal]),
-    onOutput: show.write,
-  }).finally(() => {
-    callOff();
-    show.close();
-  });
-  const stopped = full.signal.aborted
-    ? `the workspace grew over ${WORKSPACE_BYTES_MAX / 2 ** 20} MB`
-    : ran.stopped;
+  const { result: ran, full } = await withinQuota(
+    parts.clock,
+    workspace,
+    signal,
+    (signal) =>
+      runConfined(program, parts.tools.config.layers, {
+        deadline_ms: timeout_seconds * 1000,
+        signal,
+        onOutput: show.write,
+      }),
+  ).finally(show.close);
+  const stopped = full ? TOO_LARGE : ran.stopped;
   const end = stopped
     ? `Ended from outside: ${stopped}`
     : ran.signal
@@ -80,37 +74,6 @@ export async function useTerminal(
   const text = `${end}\n${ran.output}${dropped}`;
   const content = await fitted(parts, call, text, signal);
   return answer(call.call_id, { content, ...ran.code === 0 && !stopped ? {} : { is_error: true } });
-}
-
-/** Weighs the workspace now and then; there is no quota that a user could set. */
-function watchSize({ clock }: Parts, folder: string, onFull: () => void): () => void {
-  let callOff = () => {};
-  let over = false;
-  const look = async () => {
-    if (await bytesIn(folder, WORKSPACE_BYTES_MAX) > WORKSPACE_BYTES_MAX) return onFull();
-    if (!over) callOff = clock.after(WORKSPACE_LOOK_MS, look);
-  };
-  look();
-  return () => {
-    over = true;
-    callOff();
-  };
-}
-
-/** Bytes of the files below a folder; no further than `most`. */
-async function bytesIn(folder: string, most: number): Promise<number> {
-  let bytes = 0;
-  try {
-    for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
-      const path = `${folder}/${name}`;
-      if (isDirectory) bytes += await bytesIn(path, most - bytes);
-      else if (isFile) bytes += (await Deno.lstat(path)).size;
-      if (bytes > most) break;
-    }
-  } catch {
-    // Changed under our eyes: the next look sees what is there then.
-  }
-  return bytes;
 }
 
 /** What commands print while they run, by task; shown on the tree's page and then forgotten. */

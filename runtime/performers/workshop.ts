@@ -1,7 +1,6 @@
 /** Tools that agents write: checked, tested and registered; then called, each time in a cell of its own. */
 import { addWrittenTool, findWrittenTool, newestTool } from "../../db/tools.ts";
 import { attachTool } from "../../db/definitions.ts";
-import { TOOL_DEADLINE_MS } from "../core/limits.ts";
 import { TOOLKIT } from "../core/toolkit.ts";
 import {
   describePermissions,
@@ -17,6 +16,7 @@ import type { Grants, ToolOutcome } from "../tool_cells.ts";
 import { approval } from "./approval.ts";
 import { beneficiary } from "./context.ts";
 import { answer, type Outcome, type ToolCall } from "./mod.ts";
+import { TOO_LARGE, withinQuota } from "./quota.ts";
 import { fitted } from "./spill.ts";
 
 /**
@@ -216,7 +216,7 @@ function sorted(value: unknown): unknown {
 }
 
 async function run(
-  { tools }: Parts,
+  { tools, clock }: Parts,
   tool: WrittenTool,
   input: unknown,
   workspace: string,
@@ -233,17 +233,20 @@ async function run(
     read: await inside(read, false),
     write: await inside(write, true),
   };
-  const touches = read.length + write.length > 0;
-  return await tools.run(
-    {
-      source: tool.source,
-      input,
-      grants,
-      workspace: touches ? workspace : null,
-      deadline_ms: TOOL_DEADLINE_MS,
-    },
+  const call = {
+    source: tool.source,
+    input,
+    grants,
+    workspace: read.length + write.length > 0 ? workspace : null,
+  };
+  if (write.length === 0) return await tools.run(call, signal);
+  const { result, full } = await withinQuota(
+    clock,
+    workspace,
     signal,
+    (signal) => tools.run(call, signal),
   );
+  return full ? { ok: false, error: `The tool was ended: ${TOO_LARGE}`, log: result.log } : result;
 }
 
 /** A granted path as it is on disk; a link that leads out of the workspace is no path in it. */

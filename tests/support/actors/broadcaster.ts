@@ -1,4 +1,7 @@
-/** Tells and hears whatever it can before it is hosted, and ends with what it heard. */
+/**
+ * Takes the message that would have it hosted for itself, and so has its event loop for a while: tells
+ * and hears whatever it can, then lets itself be hosted and ends with what it heard.
+ */
 import { actor, stop } from "../../../runtime/core/actor.ts";
 
 const me = `${Deno.pid} ${crypto.randomUUID()}`;
@@ -17,51 +20,58 @@ async function attempt(way: () => Promise<string[]>): Promise<void> {
   }
 }
 
-const until = performance.now() + 500;
-while (performance.now() < until) {
-  await attempt(() => {
-    channel.postMessage(me);
-    return Promise.resolve([]);
-  });
-  await attempt(() => {
-    // Memory itself must not come over, not even to a worker of the same process.
-    const shared = new SharedArrayBuffer(8);
-    channel.postMessage(shared);
-    return Promise.resolve([]);
-  });
-  await attempt(async () => {
-    const cache = await caches.open("between");
-    await cache.put(`http://cache/${encodeURIComponent(me)}`, new Response(me));
-    const found: string[] = [];
-    for (const { url } of await (cache as unknown as { keys(): Promise<Request[]> }).keys()) {
-      found.push(`cache ${decodeURIComponent(url)}`);
-    }
-    return found;
-  });
-  await attempt(async () => {
-    const cache = await caches.open("between");
-    const last = await cache.match("http://cache/last");
-    await cache.put("http://cache/last", new Response(me));
-    return last ? [`cache ${await last.text()}`] : [];
-  });
-  await attempt(async () => {
-    const { locks } = navigator as unknown as {
-      locks: {
-        request(name: string, held: () => Promise<void>): Promise<void>;
-        query(): Promise<{ held: { name: string }[] }>;
+async function listen(): Promise<void> {
+  const until = performance.now() + 500;
+  while (performance.now() < until) {
+    await attempt(() => {
+      channel.postMessage(me);
+      return Promise.resolve([]);
+    });
+    await attempt(() => {
+      // Memory itself must not come over, not even to a worker of the same process.
+      const shared = new SharedArrayBuffer(8);
+      channel.postMessage(shared);
+      return Promise.resolve([]);
+    });
+    await attempt(async () => {
+      const cache = await caches.open("between");
+      await cache.put(`http://cache/${encodeURIComponent(me)}`, new Response(me));
+      const found: string[] = [];
+      for (const { url } of await (cache as unknown as { keys(): Promise<Request[]> }).keys()) {
+        found.push(`cache ${decodeURIComponent(url)}`);
+      }
+      return found;
+    });
+    await attempt(async () => {
+      const cache = await caches.open("between");
+      const last = await cache.match("http://cache/last");
+      await cache.put("http://cache/last", new Response(me));
+      return last ? [`cache ${await last.text()}`] : [];
+    });
+    await attempt(async () => {
+      const { locks } = navigator as unknown as {
+        locks: {
+          request(name: string, held: () => Promise<void>): Promise<void>;
+          query(): Promise<{ held: { name: string }[] }>;
+        };
       };
-    };
-    locks.request(`lock ${me}`, () => new Promise(() => {}));
-    return (await locks.query()).held.map(({ name }) => name);
-  });
-  await attempt(() => {
-    const last = localStorage.getItem("last");
-    localStorage.setItem("last", me);
-    return Promise.resolve(last ? [`storage ${last}`] : []);
-  });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+      locks.request(`lock ${me}`, () => new Promise(() => {}));
+      return (await locks.query()).held.map(({ name }) => name);
+    });
+    await attempt(() => {
+      const last = localStorage.getItem("last");
+      localStorage.setItem("last", me);
+      return Promise.resolve(last ? [`storage ${last}`] : []);
+    });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  channel.close();
 }
-channel.close();
+
+self.addEventListener("message", (event) => {
+  event.stopImmediatePropagation();
+  listen().then(() => (self as unknown as { onmessage(event: Event): void }).onmessage(event));
+}, { once: true });
 
 export default actor<null, { type: string }>({
   kind: "broadcaster",

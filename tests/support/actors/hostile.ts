@@ -201,5 +201,5 @@ export default actor<unknown, Go>({
   kind: "hostile",
   restart: "transient",
   initial: null,
-  receive: (_, message) => HOW[message.how](message),
+  receive: (_, message) => HOW[message.how](message) as Next,
 });

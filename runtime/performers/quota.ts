@@ -1,0 +1,48 @@
+/** Keeps a workspace from growing without end while somebody writes into it: no user can set a quota. */
+import { WORKSPACE_BYTES_MAX, WORKSPACE_LOOK_MS } from "../core/limits.ts";
+import type { Clock } from "../ports.ts";
+
+export const TOO_LARGE = `the workspace grew over ${WORKSPACE_BYTES_MAX / 2 ** 20} MB`;
+
+/**
+ * Runs something that writes into a folder, and calls it off when the folder grows too large.
+ * @returns what came of it, and whether it was called off for that
+ */
+export async function withinQuota<T>(
+  clock: Clock,
+  folder: string,
+  signal: AbortSignal,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<{ result: T; full: boolean }> {
+  const full = new AbortController();
+  let callOff = () => {};
+  let over = false;
+  const look = async () => {
+    if (await bytesIn(folder, WORKSPACE_BYTES_MAX) > WORKSPACE_BYTES_MAX) full.abort();
+    else if (!over) callOff = clock.after(WORKSPACE_LOOK_MS, look);
+  };
+  look();
+  try {
+    const result = await run(AbortSignal.any([signal, full.signal]));
+    return { result, full: full.signal.aborted };
+  } finally {
+    over = true;
+    callOff();
+  }
+}
+
+/** Bytes of the files below a folder; counted no further than just beyond `most`. */
+async function bytesIn(folder: string, most: number): Promise<number> {
+  let bytes = 0;
+  try {
+    for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
+      const path = `${folder}/${name}`;
+      if (isDirectory) bytes += await bytesIn(path, most - bytes);
+      else if (isFile) bytes += (await Deno.lstat(path)).size;
+      if (bytes > most) break;
+    }
+  } catch {
+    // Changed under our eyes: the next look sees what is there then.
+  }
+  return bytes;
+}
