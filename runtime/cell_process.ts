@@ -3,6 +3,7 @@
  * socket, whose other end identifies it. What it sends and prints is bounded here.
  */
 import {
+  CELL_END_GRACE_MS,
   CELL_LOG_BYTES_MAX,
   CELL_LOG_DRAINED_MAX,
   CELL_START_MS,
@@ -43,16 +44,16 @@ export class CellProcess implements Child {
     const listener = Deno.listen({ transport: "unix", path: socket });
     try {
       this.#process = spawn(program, layers);
-      this.#process.status.then(({ code, signal }) => {
-        this.doomed = true;
-        this.#end(this.#reason ?? (signal ? `signal ${signal}` : `exit code ${code}`));
-        // What it started may have left its group's leader behind.
-        killGroup(this.#process);
-      });
       const room = { kept: CELL_LOG_BYTES_MAX, drained: CELL_LOG_DRAINED_MAX };
-      for (const stream of [this.#process.stdout, this.#process.stderr]) {
-        this.#capture(stream, room);
-      }
+      const printed = [this.#process.stdout, this.#process.stderr]
+        .map((stream) => this.#capture(stream, room));
+      this.#process.status.then(async ({ code, signal }) => {
+        this.doomed = true;
+        // What it started may have left its group's leader behind, and holds the pipes open.
+        killGroup(this.#process);
+        await Promise.race([Promise.all(printed), this.#grace()]);
+        this.#end(this.#reason ?? (signal ? `signal ${signal}` : `exit code ${code}`));
+      });
       const connection = await this.#accept(listener);
       this.#out = new FrameWriter(connection, () => this.kill("its socket broke"));
       this.#read(connection);
@@ -142,10 +143,16 @@ export class CellProcess implements Child {
         credit = CREDIT_FRAMES;
         from = this.clock.now();
       });
+      // A process that dies closes it, too: then its status says more.
+      await Promise.race([this.gone, this.#grace()]);
       this.kill("it closed its socket");
     } catch (error) {
       this.kill((error as Error).message);
     }
+  }
+
+  #grace(): Promise<void> {
+    return new Promise((resolve) => this.clock.after(CELL_END_GRACE_MS, resolve));
   }
 
   /** So much is kept, more is thrown away, and what prints on and on is left standing at a full pipe. */

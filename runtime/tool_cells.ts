@@ -9,11 +9,12 @@ import {
   RESULT_BYTES_MAX,
   TOOL_CELLS_MAX,
   TOOL_DEADLINE_MS,
+  TOOL_ERROR_CHARS_MAX,
   TOOL_LIMITS,
   TOOL_QUEUE_MAX,
 } from "./core/limits.ts";
 import type { Clock, Log } from "./ports.ts";
-import { type Confined, type Layers, runConfined, SEALED } from "./sandbox.ts";
+import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
 import type { Child } from "./supervisor.ts";
 import type { ToolJob } from "./tool_cell.ts";
 import { CELL } from "./wire.ts";
@@ -200,7 +201,8 @@ export class ToolCells implements Child {
       cell.onFrame = () => {};
       const report = toolReport(body);
       if (!report) fail("The tool's process sent something that is no report");
-      else reported.resolve({ ...report, log: log() });
+      else if (report.ok) reported.resolve({ ...report, log: log() });
+      else fail(plain(report.error).slice(0, TOOL_ERROR_CHARS_MAX));
     };
     cell.gone.then((reason) => fail(`The tool's process ended before it answered: ${reason}`));
     const { deadline_ms = TOOL_DEADLINE_MS } = call;
@@ -254,7 +256,8 @@ export class ToolCells implements Child {
         socket,
       ],
       env: {
-        DENO_DIR: this.config.layers.bwrap ? "/tmp/deno" : `${folder}/deno`,
+        // A folder that cannot be: nothing is cached, so no cache can be filled or read by another.
+        DENO_DIR: "/dev/null/none",
         HOME: folder,
         NO_COLOR: "1",
         DENO_NO_UPDATE_CHECK: "1",

@@ -109,6 +109,10 @@ export const WARM_UP_PINGS = 20;
 export const CELL_LOG_BYTES_MAX = 64 * 1024;
 /** Bytes of them that are read at all; beyond it the writer is left standing until its deadline. */
 export const CELL_LOG_DRAINED_MAX = 8 * 1024 * 1024;
+/** After a cell's end, for its last words and its exit code: both are there within a few ms. */
+export const CELL_END_GRACE_MS = 250;
+/** Characters of an error of a written tool: a sentence and a stack trace fit. */
+export const TOOL_ERROR_CHARS_MAX = 10_000;
 /** Frames that are read of one cell in one period: five times what a busy one sends. */
 export const CREDIT_FRAMES = 500;
 /** The period: a cell that floods costs the kernel a few milliseconds in each. */

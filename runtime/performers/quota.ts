@@ -33,16 +33,15 @@ export async function withinQuota<T>(
 
 /** Bytes of the files below a folder; counted no further than just beyond `most`. */
 async function bytesIn(folder: string, most: number): Promise<number> {
+  // What is gone under our eyes weighs nothing.
+  const gone = () => null;
   let bytes = 0;
-  try {
-    for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
-      const path = `${folder}/${name}`;
-      if (isDirectory) bytes += await bytesIn(path, most - bytes);
-      else if (isFile) bytes += (await Deno.lstat(path)).size;
-      if (bytes > most) break;
-    }
-  } catch {
-    // Changed under our eyes: the next look sees what is there then.
+  const entries = await Array.fromAsync(Deno.readDir(folder)).catch(gone) ?? [];
+  for (const { name, isDirectory, isFile } of entries) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) bytes += await bytesIn(path, most - bytes);
+    else if (isFile) bytes += (await Deno.lstat(path).catch(gone))?.size ?? 0;
+    if (bytes > most) break;
   }
   return bytes;
 }

@@ -1,6 +1,8 @@
 /** Tools that flood: what they print, and the disk wherever they may write or make Deno write. */
 import assert from "node:assert/strict";
 import { CELL_LOG_BYTES_MAX, TOOL_LIMITS, WORKSPACE_BYTES_MAX } from "../../runtime/core/limits.ts";
+import { withinQuota } from "../../runtime/performers/quota.ts";
+import { systemClock } from "../../runtime/ports.ts";
 import type { ToolOutcome } from "../../runtime/tool_cells.ts";
 import { type Arena, arena, type Attack, toolProcesses } from "./harness.ts";
 
@@ -143,17 +145,21 @@ Deno.test("a tool that fills its workspace with many files is ended at the works
   const filled = await new Deno.Command("fallocate", { args: ["-l", size, `${folder}/full`] })
     .output();
   assert.ok(filled.success, new TextDecoder().decode(filled.stderr));
-  const outcome = await attackFrom(
-    folder,
-    `const bytes = new Uint8Array(32 * 2 ** 20).fill(1);
+  const source = `
+    const bytes = new Uint8Array(32 * 2 ** 20).fill(1);
     export default async (_, { workspace }) => {
       for (let count = 0; count < 8; count++) Deno.writeFileSync(workspace + "/" + count, bytes);
       await new Promise(() => {});
-    }`,
-    { deadline_ms: 4_000 },
+    }`;
+  // As the performer of written tools runs every tool that may write.
+  const { result, full } = await withinQuota(
+    systemClock,
+    folder,
+    new AbortController().signal,
+    (signal) => attackFrom(folder, source, { signal, deadline_ms: 8_000 }),
   ).finally(() => Deno.remove(folder, { recursive: true }));
-  assert.ok(!outcome.ok, "nobody ended it");
-  assert.match(outcome.error, /workspace/i);
+  assert.ok(full, "nobody found the workspace full");
+  assert.deepEqual(result, { ok: false, error: "The call was called off", log: "" });
 });
 
 Deno.test("a tool that fills the /tmp that it was granted meets its end", async () => {
@@ -201,7 +207,7 @@ const CACHES: Record<string, [source: string, end: RegExp]> = {
       }
       return { count };
     }`,
-    /No space left on device/,
+    /"error":"Failed to create cache storage directory/,
   ],
   "the local storage": [
     `
@@ -214,7 +220,7 @@ const CACHES: Record<string, [source: string, end: RegExp]> = {
       }
       return { count };
     }`,
-    /Exceeded maximum storage size/,
+    /"count":0,"error":"Not a directory/,
   ],
   "the cache of modules": [
     `
@@ -235,25 +241,19 @@ const CACHES: Record<string, [source: string, end: RegExp]> = {
 };
 
 for (const [what, [source, end]] of Object.entries(CACHES)) {
-  Deno.test(`a tool that fills ${what} gets no further than its own /tmp`, async () => {
-    const { outcome, peak } = await weighed(field, source, async () => ({
-      tmp: await tmpOfTools(),
-      scratch: await sizeOf(`${field.folder}/scratch`),
-    }));
-    assert.match(JSON.stringify(outcome), end);
-    assert.ok(peak.tmp > 0, "its /tmp was never seen");
-    assert.ok(peak.tmp <= TMP_BYTES, `${peak.tmp} bytes were in its /tmp`);
-    assert.ok(peak.scratch <= MIB, `${peak.scratch} bytes were in its folder`);
-  });
+  for (const place of ["with namespaces", "without them"] as const) {
+    Deno.test(`a tool that fills ${what} finds no disk for it, ${place}`, async () => {
+      const arena = place === "with namespaces" ? field : bare;
+      const { outcome, peak } = await weighed(arena, source, async () => ({
+        tmp: await tmpOfTools(arena),
+        scratch: await sizeOf(`${arena.folder}/scratch`),
+      }));
+      assert.match(JSON.stringify(outcome), end);
+      if (place === "with namespaces") assert.ok(peak.tmp <= MIB, `${peak.tmp} bytes in /tmp`);
+      assert.ok(peak.scratch <= MIB, `${peak.scratch} bytes were in its folder`);
+    });
+  }
 }
-
-Deno.test("a tool that fills the cache of responses without namespaces gets no further either", async () => {
-  const [source] = CACHES["the cache of responses"];
-  const { peak } = await weighed(bare, source, async () => ({
-    scratch: await sizeOf(`${bare.folder}/scratch`),
-  }), { deadline_ms: 4_000 });
-  assert.ok(peak.scratch <= TMP_BYTES, `${peak.scratch} bytes were in its folder`);
-});
 
 /** Attacks, and weighs what the tool writes meanwhile. */
 async function weighed<What extends string>(
@@ -302,8 +302,8 @@ async function sizeOf(folder: string): Promise<number> {
 }
 
 /** Bytes in the fullest /tmp of the tool cells of this arena, as they see it. */
-async function tmpOfTools(): Promise<number> {
+async function tmpOfTools({ folder }: Arena): Promise<number> {
   // The outermost bwrap sees the /tmp of the machine.
-  const cells = (await toolProcesses(field.folder)).filter(({ args }) => !/^\S*bwrap /.test(args));
+  const cells = (await toolProcesses(folder)).filter(({ args }) => !/^\S*bwrap /.test(args));
   return Math.max(0, ...await Promise.all(cells.map(({ pid }) => sizeOf(`/proc/${pid}/root/tmp`))));
 }

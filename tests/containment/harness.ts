@@ -41,6 +41,7 @@ export interface Attack {
   readonly grants?: Grants;
   readonly workspace?: string | null;
   readonly deadline_ms?: number;
+  readonly signal?: AbortSignal;
 }
 
 /** A kernel with its HTTP on a free port. `layers` stands for a machine that has no more than these. */
@@ -85,11 +86,11 @@ export async function arena(
   return {
     kernel,
     folder: folder.path,
-    attack: (source, { deadline_ms = DEADLINE_MS, ...options } = {}) =>
+    attack: (source, { deadline_ms = DEADLINE_MS, signal, ...options } = {}) =>
       watched(() =>
         kernel.tools.run(
           { source, input: {}, grants: NOTHING, workspace: null, ...options, deadline_ms },
-          new AbortController().signal,
+          signal ?? new AbortController().signal,
         )
       ),
     attackAs: (kind, message) =>

@@ -9,7 +9,11 @@ const heard: string[] = [];
 const ways = new Set<string>();
 
 const channel = new BroadcastChannel("between");
-channel.onmessage = ({ data }) => void heard.push(`channel ${data}`);
+const shared: Int32Array<SharedArrayBuffer>[] = [];
+channel.onmessage = ({ data }) => {
+  if (data instanceof SharedArrayBuffer) Atomics.add(new Int32Array(data), 0, 1);
+  else heard.push(`channel ${data}`);
+};
 
 async function attempt(way: () => Promise<string[]>): Promise<void> {
   try {
@@ -29,9 +33,11 @@ async function listen(): Promise<void> {
     });
     await attempt(() => {
       // Memory itself must not come over, not even to a worker of the same process.
-      const shared = new SharedArrayBuffer(8);
-      channel.postMessage(shared);
-      return Promise.resolve([]);
+      const memory = new SharedArrayBuffer(8);
+      shared.push(new Int32Array(memory));
+      channel.postMessage(memory);
+      const changed = shared.some((view) => Atomics.load(view, 0) !== 0);
+      return Promise.resolve(changed ? [`memory ${Deno.pid} ${crypto.randomUUID()}`] : []);
     });
     await attempt(async () => {
       const cache = await caches.open("between");
