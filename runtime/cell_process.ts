@@ -15,6 +15,12 @@ import { confine, type Confined, killGroup, type Layers, plain } from "./sandbox
 import type { Child } from "./supervisor.ts";
 import { FrameWriter, readFrames } from "./wire.ts";
 
+/** User and system time, and resident memory. */
+export interface Usage {
+  readonly cpu_ms: number;
+  readonly bytes: number;
+}
+
 export class CellProcess implements Child {
   /** Resolves with why the process ended. */
   readonly gone: Promise<string | null>;
@@ -88,19 +94,18 @@ export class CellProcess implements Child {
     await this.gone;
   }
 
-  /** User and system time of the process so far in ms, or null where it cannot be seen. */
-  async cpuMs(): Promise<number | null> {
-    const stat = await procfs([`/proc/${this.#process.pid}/stat`]);
-    if (stat === null) return null;
+  /** What the process has used so far, or null where it cannot be seen. */
+  async usage(): Promise<Usage | null> {
+    const folder = `/proc/${this.#process.pid}`;
+    const read = await procfs([`${folder}/statm`, `${folder}/stat`]);
+    if (read === null) return null;
+    const [statm, stat] = read.split("\n", 2);
     // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms; the name before them may have spaces.
     const fields = stat.split(") ")[1].split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * 10;
-  }
-
-  /** Its resident memory in bytes, or null where it cannot be seen. */
-  async memoryBytes(): Promise<number | null> {
-    const statm = await procfs([`/proc/${this.#process.pid}/statm`]);
-    return statm === null ? null : Number(statm.split(" ")[1]) * PAGE_BYTES;
+    return {
+      cpu_ms: (Number(fields[11]) + Number(fields[12])) * 10,
+      bytes: Number(statm.split(" ")[1]) * PAGE_BYTES,
+    };
   }
 
   async #accept(listener: Deno.UnixListener): Promise<Deno.UnixConn> {
@@ -155,7 +160,7 @@ export class CellProcess implements Child {
     return new Promise((resolve) => this.clock.after(CELL_END_GRACE_MS, resolve));
   }
 
-  /** So much is kept, more is thrown away, and what prints on and on is left standing at a full pipe. */
+  /** So much is kept, more is thrown away, and who prints on and on has to wait at a full pipe. */
   async #capture(
     stream: ReadableStream<Uint8Array>,
     room: { kept: number; drained: number },
@@ -168,7 +173,9 @@ export class CellProcess implements Child {
       room.kept -= chunk.length;
       room.drained -= chunk.length;
       if (text !== "") this.onOutput(text);
-      if (room.drained < 0) await this.gone;
+      if (room.drained >= 0) continue;
+      await Promise.race([this.gone, this.#grace()]);
+      room.drained = CELL_LOG_DRAINED_MAX;
     }
   }
 }

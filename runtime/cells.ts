@@ -5,23 +5,26 @@
  */
 import {
   CELL_LIMITS,
-  CELL_MEMORY_LOOK_MS,
+  CELL_LOOK_MS,
   CELL_MEMORY_MAX,
   CELLS_MAX,
-  HEARTBEAT_MS,
+  RESTLESS_LOOKS_MAX,
   SPIN_CPU_SHARE,
+  SUSPECT_CELLS_MAX,
   TERMINATE_GRACE_MS,
   WORKERS_PER_CELL_MAX,
 } from "./core/limits.ts";
 import { fromCell, fromWorker, jsonOf } from "./frames.ts";
-import type { Cells, Clock, Log } from "./ports.ts";
+import type { Cells, Clock, Fault, Log } from "./ports.ts";
 import type { Child } from "./supervisor.ts";
-import { CellProcess } from "./cell_process.ts";
+import { CellProcess, type Usage } from "./cell_process.ts";
 import { type Confined, type Layers, SEALED } from "./sandbox.ts";
 import { CELL, type ToCell } from "./wire.ts";
 
 interface Seat {
   readonly cell: Cell;
+  /** It has the cell for itself: whatever goes wrong there is its own doing. */
+  readonly alone: boolean;
   /** The envelope that it has been handed and has not answered. */
   envelope: string | null;
   /** When it was last heard of, ms. */
@@ -45,6 +48,8 @@ export interface CellsConfig {
   /** How many warm workers of each kind a cell keeps. */
   readonly spare: Readonly<Record<string, number>>;
   readonly layers: Layers;
+  /** How long a worker may be silent with a message in hand. */
+  readonly heartbeat_ms: number;
 }
 
 export class CellPool implements Cells {
@@ -57,7 +62,10 @@ export class CellPool implements Cells {
   readonly #opening = new Set<number>();
   readonly #seats = new Map<number, Seat>();
   /** Actors that wait for a cell with room, with what they were handed meanwhile. */
-  readonly #homeless = new Map<number, { kind: string; handed: Handed | null }>();
+  readonly #homeless = new Map<
+    number,
+    { kind: string; suspect: boolean; handed: Handed | null }
+  >();
   #workers = 0;
   #names = 1;
   #asked = false;
@@ -87,8 +95,9 @@ export class CellPool implements Cells {
       for (const [worker, seat] of this.#seats) {
         if (seat.cell !== cell) continue;
         this.#seats.delete(worker);
-        // Only when the offender is known are the others innocent: else any of them may have done it.
-        this.onFailure(worker, `its cell ended (${reason ?? "stopped"})`, cell.offender_known);
+        // Unless the offender is known, any of them may have done it.
+        const fault = cell.offender_known ? "none" : faultOf(seat);
+        this.onFailure(worker, `its cell ended (${reason ?? "stopped"})`, fault);
       }
     });
     this.#seatTheHomeless();
@@ -111,14 +120,10 @@ export class CellPool implements Cells {
     return { cells: this.#cells.size, workers: this.#seats.size };
   }
 
-  start(kind: string): number {
+  start(kind: string, suspect: boolean): number {
     const worker = ++this.#workers;
-    const cell = this.#withRoom();
-    if (cell) this.#seat(cell, worker, kind);
-    else {
-      this.#homeless.set(worker, { kind, handed: null });
-      this.#askForMore();
-    }
+    this.#homeless.set(worker, { kind, suspect, handed: null });
+    this.#seatTheHomeless();
     return worker;
   }
 
@@ -144,7 +149,7 @@ export class CellPool implements Cells {
       seat.cell.send(worker, body);
     } catch (error) {
       // Too large for a frame: that is this actor's trouble and nobody else's.
-      this.#fail(worker, (error as Error).message);
+      this.#fail(worker, (error as Error).message, "own");
     }
   }
 
@@ -159,35 +164,53 @@ export class CellPool implements Cells {
   /** The emptiest one, of several the one that waited longest: so warm workers last longest. */
   #withRoom(): Cell | undefined {
     let emptiest: Cell | undefined;
-    for (const cell of this.#cells.values()) {
-      if (cell.workers === WORKERS_PER_CELL_MAX || cell.doomed) continue;
+    for (const cell of this.#open()) {
+      if (cell.workers === WORKERS_PER_CELL_MAX || cell.exclusive) continue;
       if (!emptiest || cell.workers < emptiest.workers) emptiest = cell;
     }
     return emptiest;
   }
 
-  #seat(cell: Cell, worker: number, kind: string): void {
+  /** An empty one for a suspect alone; null while as many suspects as may are being tried. */
+  #forSuspect(): Cell | undefined | null {
+    const cells = this.#open();
+    if (cells.filter(({ exclusive }) => exclusive).length >= SUSPECT_CELLS_MAX) return null;
+    return cells.find(({ workers }) => workers === 0);
+  }
+
+  /** Cells that actors may move into. */
+  #open(): Cell[] {
+    return [...this.#cells.values()].filter(({ doomed, retired }) => !doomed && !retired);
+  }
+
+  #seat(cell: Cell, worker: number, kind: string, alone: boolean): void {
     cell.workers++;
+    cell.exclusive = alone;
     // To the end of the order.
     this.#cells.delete(cell.id);
     this.#cells.set(cell.id, cell);
-    this.#seats.set(worker, { cell, envelope: null, heard_at: this.clock.now() });
+    this.#seats.set(worker, { cell, alone, envelope: null, heard_at: this.clock.now() });
     cell.tell({ t: "start", worker, kind });
   }
 
   #seatTheHomeless(): void {
-    for (const [worker, { kind, handed }] of this.#homeless) {
-      const cell = this.#withRoom();
-      if (!cell) return this.#askForMore();
+    for (const [worker, { kind, suspect, handed }] of this.#homeless) {
+      const cell = suspect ? this.#forSuspect() : this.#withRoom();
+      if (cell === undefined) this.#askForMore();
+      if (!cell) continue;
       this.#homeless.delete(worker);
-      this.#seat(cell, worker, kind);
+      this.#seat(cell, worker, kind, suspect);
       if (handed) this.deliver(worker, handed.envelope, handed.message, handed.state);
     }
   }
 
   #leave(worker: number, seat: Seat): void {
     this.#seats.delete(worker);
-    seat.cell.workers--;
+    const { cell } = seat;
+    if (--cell.workers === 0) {
+      cell.exclusive = false;
+      if (cell.retired) cell.kill("one of its workers never answered");
+    }
     this.#seatTheHomeless();
   }
 
@@ -208,7 +231,7 @@ export class CellPool implements Cells {
     switch (report.data.t) {
       case "failed": {
         const { worker, reason } = report.data;
-        if (this.#seats.get(worker)?.cell === cell) this.#fail(worker, reason);
+        if (this.#seats.get(worker)?.cell === cell) this.#fail(worker, reason, "own");
         return;
       }
       case "beat":
@@ -223,9 +246,10 @@ export class CellPool implements Cells {
   #onAnswer(worker: number, seat: Seat, body: Uint8Array): void {
     const answer = fromWorker.safeParse(jsonOf(body));
     if (!answer.success) {
-      this.#fail(worker, `its answer breaks the schema: ${answer.error.issues[0].message}`);
+      const reason = `its answer breaks the schema: ${answer.error.issues[0].message}`;
+      this.#fail(worker, reason, "own");
     } else if (answer.data.envelope !== seat.envelope) {
-      this.#fail(worker, "it answered an envelope that it does not hold");
+      this.#fail(worker, "it answered an envelope that it does not hold", "own");
     } else {
       seat.envelope = null;
       seat.heard_at = this.clock.now();
@@ -233,37 +257,47 @@ export class CellPool implements Cells {
     }
   }
 
-  #fail(worker: number, reason: string): void {
+  #fail(worker: number, reason: string, fault: Fault): void {
     this.stop(worker);
-    this.onFailure(worker, reason, false);
+    this.onFailure(worker, reason, fault);
   }
 
   /** Looks at the heartbeats of a cell and its workers until it is called off. */
   #watch(cell: Cell): () => void {
+    const { heartbeat_ms } = this.config;
     let callOff = () => {};
     const look = () => {
-      const silent = this.clock.now() - HEARTBEAT_MS;
-      if (cell.heard_at < silent - HEARTBEAT_MS) {
-        cell.kill(`no heartbeat for ${2 * HEARTBEAT_MS} ms`);
+      const silent = this.clock.now() - heartbeat_ms;
+      if (cell.heard_at < silent - heartbeat_ms) {
+        cell.kill(`no heartbeat for ${2 * heartbeat_ms} ms`);
         return;
       }
       for (const [worker, seat] of this.#seats) {
         if (seat.cell === cell && seat.heard_at < silent) this.#climb(worker, seat);
       }
-      callOff = this.clock.after(HEARTBEAT_MS / 8, look);
+      callOff = this.clock.after(heartbeat_ms / 8, look);
     };
     look();
     let callOffMemory = () => {};
+    let before: Usage | null = null;
+    let restless = 0;
     const weigh = async () => {
-      const bytes = await cell.memoryBytes();
+      const busy = [...this.#seats.values()].some((seat) => seat.cell === cell && seat.envelope);
+      const usage = await cell.usage();
       if (cell.doomed) return;
-      if (bytes !== null && bytes > CELL_MEMORY_MAX) {
-        cell.kill(
-          `it uses ${Math.round(bytes / 2 ** 20)} MB of memory, more than ${
-            CELL_MEMORY_MAX / 2 ** 20
-          }`,
+      if (usage && usage.bytes > CELL_MEMORY_MAX) {
+        const megabytes = Math.round(usage.bytes / 2 ** 20);
+        return cell.kill(
+          `it uses ${megabytes} MB of memory, more than ${CELL_MEMORY_MAX / 2 ** 20}`,
         );
-      } else callOffMemory = this.clock.after(CELL_MEMORY_LOOK_MS, weigh);
+      }
+      const burnt = usage && before ? usage.cpu_ms - before.cpu_ms : 0;
+      restless = !busy && burnt > CELL_LOOK_MS * SPIN_CPU_SHARE ? restless + 1 : 0;
+      if (restless >= RESTLESS_LOOKS_MAX) {
+        return cell.kill("it burns CPU time while all its workers rest");
+      }
+      before = usage;
+      callOffMemory = this.clock.after(CELL_LOOK_MS, weigh);
     };
     weigh();
     return () => {
@@ -274,22 +308,33 @@ export class CellPool implements Cells {
 
   /** The kill ladder for one worker that no longer answers. */
   async #climb(worker: number, seat: Seat): Promise<void> {
-    this.#fail(worker, `it gave no heartbeat for ${HEARTBEAT_MS} ms`);
-    const before = await seat.cell.cpuMs();
+    // What sleeps instead of spinning outlives its end: its cell is given up once it is empty.
+    seat.cell.retired = true;
+    this.#fail(worker, `it gave no heartbeat for ${this.config.heartbeat_ms} ms`, faultOf(seat));
+    const before = await seat.cell.usage();
     await new Promise<void>((resolve) => this.clock.after(TERMINATE_GRACE_MS, resolve));
-    const after = await seat.cell.cpuMs();
+    const after = await seat.cell.usage();
     // Without a way to look at the CPU time, only the end of the process is sure.
     const spins = before === null || after === null ||
-      after - before > TERMINATE_GRACE_MS * SPIN_CPU_SHARE;
+      after.cpu_ms - before.cpu_ms > TERMINATE_GRACE_MS * SPIN_CPU_SHARE;
     if (!spins) return;
     seat.cell.offender_known = true;
     seat.cell.kill("a worker in it spins and cannot be terminated");
   }
 }
 
+/** Whose fault it is when a worker is silent or its cell ends. */
+function faultOf({ alone }: Seat): Fault {
+  return alone ? "own" : "unclear";
+}
+
 /** A cell of agents. */
 class Cell extends CellProcess {
   workers = 0;
+  /** One suspect has it for itself. */
+  exclusive = false;
+  /** A worker of it never answered: it takes no more actors. */
+  retired = false;
   heard_at = 0;
   /** True when one worker is known to be why: the others are innocent. */
   offender_known = false;
@@ -349,7 +394,8 @@ function program(socket: string, config: CellsConfig): Confined {
       `${config.code}runtime/cell.ts`,
       socket,
     ],
-    env: { DENO_DIR: `${config.folder}/deno`, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    // A folder that cannot be: cells share no cache, and can fill none.
+    env: { DENO_DIR: "/dev/null/none", NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
     read: [],
     write: [],
     network: false,

@@ -8,6 +8,7 @@ import type { Unit, UnitResult } from "../db/unit.ts";
 import { CellPool } from "./cells.ts";
 import type { Layers } from "./sandbox.ts";
 import { ToolCells } from "./tool_cells.ts";
+import { HEARTBEAT_MS } from "./core/limits.ts";
 import type { Playbook } from "./core/offline.ts";
 import type { SupervisorSpec } from "./core/supervision.ts";
 import { Events } from "./events.ts";
@@ -51,6 +52,8 @@ export interface KernelConfig {
   /** Whether tools that agents wrote may run without namespaces around them. */
   readonly containment: Containment;
   readonly slots: number;
+  /** How long an actor may take for one step; `HEARTBEAT_MS` when left out. */
+  readonly heartbeat_ms?: number;
   readonly timeout_seconds: number;
   readonly check_interval_seconds: number;
   readonly root: SupervisorSpec;
@@ -86,6 +89,7 @@ export class Kernel {
         kinds: config.kinds,
         spare: config.spare,
         layers: config.layers,
+        heartbeat_ms: config.heartbeat_ms ?? HEARTBEAT_MS,
       },
       this.clock,
       config.log,

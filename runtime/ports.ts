@@ -14,16 +14,22 @@ export interface Ids {
   next(): string;
 }
 
+/**
+ * Whose fault a failure was: the actor's `own`, `none` of it (its cell died of another worker), or
+ * `unclear`: it was silent, or its cell died, among others that may have done it.
+ */
+export type Fault = "own" | "none" | "unclear";
+
 /** Where actors live. A worker is known by a number that is never used twice. */
 export interface Cells {
-  /** Gives an actor of this kind a worker of its own. */
-  start(kind: string): number;
+  /** Gives an actor of this kind a worker of its own; a suspect gets a cell for itself alone. */
+  start(kind: string, suspect: boolean): number;
   /** Hands an envelope over. Message and state are JSON; the state goes with a worker's first one. */
   deliver(worker: number, envelope: string, message: string, state: string | null): void;
   stop(worker: number): void;
-  /** Set by the scheduler. `innocent`: its cell died of another worker's fault. */
+  /** Set by the scheduler. */
   onStep: (worker: number, step: Step) => void;
-  onFailure: (worker: number, reason: string, innocent: boolean) => void;
+  onFailure: (worker: number, reason: string, fault: Fault) => void;
 }
 
 /** One line on the console about something a person should know. */

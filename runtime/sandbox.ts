@@ -84,6 +84,7 @@ export const SEALED = [
   "--no-remote",
   "--cached-only",
   "--no-check",
+  "--deny-import",
 ];
 
 /** What every program needs to run at all; none of it is secret. */

@@ -17,7 +17,7 @@ import type { Address, Effect } from "./core/protocol.ts";
 import { type Runnable, Schedule } from "./core/schedule.ts";
 import type { Events } from "./events.ts";
 import type { Step } from "./frames.ts";
-import type { Cells, Clock, Ids, Log } from "./ports.ts";
+import type { Cells, Clock, Fault, Ids, Log } from "./ports.ts";
 import { type Claim, type Due, settle } from "./settle.ts";
 import type { Child } from "./supervisor.ts";
 
@@ -39,6 +39,8 @@ interface Activation {
   worker: number | null;
   /** What the worker has been handed. */
   envelope: { readonly id: string; readonly type: string; readonly attempts: number } | null;
+  /** It was there when a cell failed: it is tried again in a cell of its own. */
+  suspect: boolean;
   /** Its answer is being committed: whatever becomes of the worker now changes nothing about that. */
   settling: boolean;
   /** Slot-holding effects under way. */
@@ -82,7 +84,7 @@ export class Scheduler implements Child {
     this.#parts = parts;
     this.gone = new Promise((resolve) => this.#end = resolve);
     parts.cells.onStep = (worker, step) => this.#onStep(worker, step);
-    parts.cells.onFailure = (worker, reason, innocent) => this.#onFailure(worker, reason, innocent);
+    parts.cells.onFailure = (worker, reason, fault) => this.#onFailure(worker, reason, fault);
     this.#renew();
   }
 
@@ -166,6 +168,7 @@ export class Scheduler implements Child {
       state: actor.state_json as string | null,
       worker: null,
       envelope: null,
+      suspect: false,
       settling: false,
       performing: 0,
       taking: false,
@@ -192,7 +195,7 @@ export class Scheduler implements Child {
     const { id, type, attempts, message_json } = row as unknown as Taken;
     active.envelope = { id, type, attempts };
     if (active.worker !== null) return cells.deliver(active.worker, id, message_json, null);
-    active.worker = cells.start(active.kind);
+    active.worker = cells.start(active.kind, active.suspect);
     this.#workers.set(active.worker, active);
     cells.deliver(active.worker, id, message_json, active.state);
   }
@@ -234,12 +237,13 @@ export class Scheduler implements Child {
         active,
         envelope,
         `its step could not be settled (${result.reason})`,
-        false,
+        "own",
       );
       return;
     }
     active.state = step.state;
     active.envelope = null;
+    active.suspect = false;
     events.publish(tree_id);
     for (const to of settling.woken) this.wake({ ...active.runnable, address: to });
     if (step.ending) {
@@ -268,14 +272,14 @@ export class Scheduler implements Child {
   }
 
   /** A worker failed with an envelope in hand: it is tried again, or buried and the task fails. */
-  async #onFailure(worker: number, reason: string, innocent: boolean): Promise<void> {
+  async #onFailure(worker: number, reason: string, fault: Fault): Promise<void> {
     const active = this.#workers.get(worker);
     if (!active) return;
     this.#dismiss(active);
     // An idle worker is missed by nobody, and an answer that is being settled stands for itself: the
     // next envelope gets a new worker with the committed state.
     if (active.envelope && !active.settling) {
-      await this.#retry(active, active.envelope, reason, innocent);
+      await this.#retry(active, active.envelope, reason, fault);
     }
   }
 
@@ -283,19 +287,21 @@ export class Scheduler implements Child {
     active: Activation,
     envelope: { id: string; type: string; attempts: number },
     reason: string,
-    innocent: boolean,
+    fault: Fault,
   ): Promise<void> {
     const { store, clock, log } = this.#parts;
     const { address } = active.claim;
     log(`${active.kind} ${address} failed at ${envelope.type}: ${reason}`);
     const now = clock.now();
     const fate = afterFailure(envelope.attempts, now);
-    if (!innocent && fate.verdict === "bury") {
+    const guilty = fault === "own";
+    if (fault === "unclear") active.suspect = true;
+    if (guilty && fate.verdict === "bury") {
       await this.#bury(active, envelope, reason);
       return;
     }
-    const due_at = innocent || fate.verdict === "bury" ? now : fate.due_at;
-    const attempts = innocent ? envelope.attempts - 1 : envelope.attempts;
+    const due_at = !guilty || fate.verdict === "bury" ? now : fate.due_at;
+    const attempts = guilty ? envelope.attempts : envelope.attempts - 1;
     const result = await store.commit([putBack({ id: envelope.id, due_at, attempts })])
       .catch(unknownOutcome);
     if (!result.ok) log(`Cannot put ${envelope.id} back: ${result.reason}`);

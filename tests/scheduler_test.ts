@@ -68,7 +68,7 @@ Deno.test("a cell that dies between a step's posting and its commit does not run
   const open = Promise.withResolvers<void>();
   gate = open.promise;
   cells.answer(cells.handed[0]);
-  cells.onFailure(cells.handed[0].worker, "its cell ended", true);
+  cells.onFailure(cells.handed[0].worker, "its cell ended", "none");
   gate = null;
   open.resolve();
 
@@ -108,7 +108,7 @@ Deno.test("an envelope that a step took in passing counts its attempt when it fa
   cells.answer(cells.handed[0]);
   for (const attempt of [2, 3, 4]) {
     await until(`attempt ${attempt - 1} at the second`, () => cells.handed.length === attempt);
-    cells.onFailure(cells.handed[attempt - 1].worker, "it threw", false);
+    cells.onFailure(cells.handed[attempt - 1].worker, "it threw", "own");
   }
   const letter = await until(
     "the dead letter",

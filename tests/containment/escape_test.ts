@@ -122,14 +122,16 @@ onBoth("a tool that sends a frame of 4 GiB is ended at its head", async (field) 
   assert.ok(!outcome.ok && /A frame of 4294967295 bytes is over/.test(outcome.error), say(outcome));
 });
 
-onBoth("a tool that sends half a frame is ended at its deadline", async (field) => {
+onBoth("a tool that sends half a frame is ended", async (field) => {
   const outcome = await field.attack(`${ADOPT}
     export default async () => {
       await on(${DESCRIPTORS}, () =>
         Buffer.concat([head(1000), Buffer.from("half")]));
       for (;;);
     };`);
-  assert.ok(!outcome.ok && /did not answer within/.test(outcome.error), say(outcome));
+  // It may have written over a descriptor that Deno itself needs.
+  const ended = /did not answer within|ended before it answered/;
+  assert.ok(!outcome.ok && ended.test(outcome.error), say(outcome));
 });
 
 onBoth("a tool that sends half a frame and hangs up is ended", async (field) => {
@@ -235,7 +237,7 @@ onBoth("a tool cannot import what is remote, cached nowhere or a package", async
     jsr: `import("jsr:@std/path@1")`,
     https: `import("https://jsr.io/@std/path/meta.json", { with: { type: "json" } })`,
   };
-  const off = /but --no-remote is specified|but --no-npm is specified/;
+  const off = /--no-remote is specified|--no-npm is specified|Requires import access/;
   assertRefused(await tries(field, ways), off);
   // A host that it may talk to is no host that it may load code from.
   const net = [new URL(shop.url).host];

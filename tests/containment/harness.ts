@@ -53,7 +53,8 @@ export async function arena(
   const kernel = await startKernel(folder.path, {
     workflow: import.meta.resolve("../bench/workflow.ts"),
     ...kinds,
-  }, { slots: 60, ...layers && { layers } });
+    // Half the patience of production: a silent actor is waited for once in company and three times alone.
+  }, { slots: 60, heartbeat_ms: 1_000, ...layers && { layers } });
   const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   const url = `http://127.0.0.1:${server.addr.port}`;
