@@ -62,6 +62,7 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
     kinds: { agent: import.meta.resolve("./actors/agent.ts") },
     spare: { agent: Math.min(config.max_concurrent_agents, SPARE_MAX) },
     playbooks: await readPlaybooks(),
+    provider: config.provider,
     log,
     onOpen: async (store) => {
       if (store.created) await seedInto(store, false);
@@ -72,13 +73,14 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
   const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   await folder.sign({ pid: Deno.pid, url });
   console.log(`Troupe is ready on ${url}`);
-  console.log("No model is connected: the offline model plays the demo tasks.");
+  console.log(
+    config.provider
+      ? `The model is ${config.provider.models.default} at ${
+        new URL(config.provider.base_url).host
+      }.`
+      : "No model is connected: the offline model plays the demo tasks.",
+  );
   console.log(describeLayers(layers, config.containment));
-  if (config.model_is_wanted) {
-    console.log(
-      "ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL is set, which this version cannot use yet.",
-    );
-  }
 
   const why = await Promise.race([kernel.gone, launcherGone()]);
   await Promise.race([server.shutdown(), delay(SHUTDOWN_MS)]);

@@ -116,7 +116,17 @@ function onReply(state: AgentState, reply: ModelReply): Next<AgentState> {
     const reason = `The model refused: ${textOf(reply.content) || "it gave no reason"}`;
     return close(state, { status: "failed", result: null, reason });
   }
+  if (reply.stop_reason === "model_context_window_exceeded") {
+    const reason = "The conversation has grown longer than the model can read";
+    return close(state, { status: "failed", result: null, reason });
+  }
+  // The provider's own tools want another round: the same conversation, asked again.
+  if (reply.stop_reason === "pause_turn") return think(state);
   const calls = callsOf(reply.content);
+  if (calls.length === 0 && reply.stop_reason === "max_tokens") {
+    const text = "Your reply was cut off at its limit. Go on where it ended, in smaller steps.";
+    return think(state, { type: "note", message: { type: "reminder", text } });
+  }
   if (calls.length === 0) return onTextOnly(state, textOf(reply.content));
   const end = calls.find(({ name }) => name === "end_task");
   if (end && calls.length === 1) return onEndTask(state, end);

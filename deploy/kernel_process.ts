@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { CELLS_MAX, TOOL_CELLS_MAX } from "../runtime/core/limits.ts";
-import { VARIABLES } from "../runtime/core/launch.ts";
+import { SDK_VARIABLES, VARIABLES } from "../runtime/core/launch.ts";
 
 export interface KernelProcess {
   readonly status: Promise<Deno.CommandStatus>;
@@ -103,6 +103,7 @@ function socketFolder(data: string): string {
 /** Each grant with its reason; nothing else is given. */
 function grants(data: string, sockets: string, environment: Record<string, string>): string[] {
   const { HOST = "127.0.0.1", PORT = "8000", DATABASE_URL = "" } = environment;
+  const { ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL } = environment;
   const host = !/^[\w.:[\]-]+$/.test(HOST)
     ? "127.0.0.1"
     : HOST.includes(":") && !HOST.startsWith("[")
@@ -111,6 +112,11 @@ function grants(data: string, sockets: string, environment: Record<string, strin
   // What is not a port or an address gets no grant; the kernel says what is wrong with it.
   const port = /^\d{1,5}$/.test(PORT) && Number(PORT) <= 65_535 && PORT !== "0";
   const net = [port ? `${host}:${PORT}` : host];
+  if (ANTHROPIC_API_KEY || ANTHROPIC_BASE_URL) {
+    const provider = URL.parse(ANTHROPIC_BASE_URL || "https://api.anthropic.com");
+    const standard = provider?.protocol === "http:" ? 80 : 443;
+    if (provider) net.push(`${provider.hostname}:${provider.port || standard}`);
+  }
   const database = URL.parse(DATABASE_URL)?.host;
   if (database) net.push(database);
   for (let place = 0; place < CELLS_MAX; place++) net.push(`unix:${sockets}/${place}.sock`);
@@ -121,11 +127,18 @@ function grants(data: string, sockets: string, environment: Record<string, strin
     // Its own code and seeds, its data.
     `--allow-read=${[code, data, sockets].join(",")}`,
     `--allow-write=${[data, sockets].join(",")}`,
-    // The page and the API, a remote database, the cells' sockets.
+    // The page and the API, the model's provider, a remote database, the cells' sockets.
     `--allow-net=${net.join(",")}`,
-    // Its variables, and those that the database's and the YAML library ask for.
+    // Its variables, and those that the model's SDK, the database's and the YAML library ask for.
     `--allow-env=${
-      [...VARIABLES, "TROUPE_SOCKETS", "LIBSQL_JS_DEV", "LOG_TOKENS", "LOG_STREAM"].join(",")
+      [
+        ...VARIABLES,
+        ...SDK_VARIABLES,
+        "TROUPE_SOCKETS",
+        "LIBSQL_JS_DEV",
+        "LOG_TOKENS",
+        "LOG_STREAM",
+      ].join(",")
     }`,
     // The database's native library, what its loader looks at, and whether root runs it.
     "--allow-ffi",

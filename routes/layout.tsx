@@ -26,6 +26,8 @@ interface Frame {
   readonly title: string;
   /** Where the page's updates come from; null for a page that does not change. */
   readonly stream: string | null;
+  /** The model that agents use by default; null for the offline model. */
+  readonly model: string | null;
   readonly children: ComponentChildren;
 }
 
@@ -34,7 +36,7 @@ export function page(frame: Frame): string {
   return `<!DOCTYPE html>${render(<Layout {...frame} />)}`;
 }
 
-function Layout({ title, stream, children }: Frame) {
+function Layout({ title, stream, model, children }: Frame) {
   return (
     <html lang="en">
       <head>
@@ -54,11 +56,14 @@ function Layout({ title, stream, children }: Frame) {
             <img src={ASSETS.icon.path} alt="" width="24" height="24" />
             Troupe
           </a>
-          <span class="offline">
-            <strong>Offline model.</strong>{" "}
-            No real model is connected: a small program plays the demo tasks. A real one will be
-            connected with <code>ANTHROPIC_API_KEY</code> or <code>ANTHROPIC_BASE_URL</code>.
-          </span>
+          {model ? <small>{model}</small> : (
+            <span class="offline">
+              <strong>Offline model.</strong>{" "}
+              No real model is connected: a small program plays the demo tasks. Connect one with
+              {" "}
+              <code>ANTHROPIC_API_KEY</code> or <code>ANTHROPIC_BASE_URL</code>.
+            </span>
+          )}
         </header>
         <main class="container">{children}</main>
         {stream && <Live stream={stream} />}

@@ -37,17 +37,18 @@ export function pages(kernel: Kernel): Hono {
     const { id, result } = await kernel.submit(task);
     if (result.ok) return c.redirect(`/trees/${id}`, 303);
     const text = `It was not started, and nothing of it was kept: ${result.reason}. Try again.`;
-    return c.html(trouble("Your task could not be started", text), 503);
+    return c.html(trouble(kernel, "Your task could not be started", text), 503);
   });
 
   app.get("/trees/:id", async (c) => {
     const id = c.req.param("id");
     const read = await readTree(db, id);
-    if (!read) return c.html(trouble("There is no such task", NO_TREE), 404);
+    if (!read) return c.html(trouble(kernel, "There is no such task", NO_TREE), 404);
     const family = await readFamily(db, read.marks);
     return c.html(page({
       title: `${oneLine(read.tree.instruction, 60)} – Troupe`,
       stream: `/trees/${id}/stream`,
+      model: modelOf(kernel),
       children: <TreePage tree={read.tree} marks={read.marks} family={family} />,
     }));
   });
@@ -86,12 +87,17 @@ const SECONDS_MAX = 86_400;
 async function home(kernel: Kernel, mistake?: Mistake): Promise<string> {
   const trees = await newestTrees(kernel.store.read);
   const props = { trees, playbooks: kernel.config.playbooks, now: kernel.clock.now(), mistake };
-  return page({ title: "Troupe", stream: "/stream", children: <Home {...props} /> });
+  const model = modelOf(kernel);
+  return page({ title: "Troupe", stream: "/stream", model, children: <Home {...props} /> });
 }
 
-function trouble(title: string, text: string): string {
+function trouble(kernel: Kernel, title: string, text: string): string {
   const children: ComponentChildren = <Trouble title={title} text={text} />;
-  return page({ title: `${title} – Troupe`, stream: null, children });
+  return page({ title: `${title} – Troupe`, stream: null, model: modelOf(kernel), children });
+}
+
+function modelOf({ config }: Kernel): string | null {
+  return config.provider?.models.default ?? null;
 }
 
 type Task = { readonly instruction: string; readonly timeout_seconds?: number };

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { issuesOf } from "./core/toolkit.ts";
 import type { VARIABLES } from "./core/launch.ts";
+import { MODELS, type Provider } from "./core/model.ts";
 
 const whole = (least: number, most: number, standard: number) =>
   z.preprocess(
@@ -37,7 +38,13 @@ const ENVIRONMENT = z.object(
       "must be strict or as_available",
     ),
     ANTHROPIC_API_KEY: text,
-    ANTHROPIC_BASE_URL: text,
+    ANTHROPIC_BASE_URL: text.refine(
+      (url) => url === undefined || /^https?:\/\//.test(url) && Boolean(URL.parse(url)?.host),
+      "must begin with http:// or https:// and name a host",
+    ),
+    TROUPE_MODEL: text,
+    TROUPE_MODEL_FAST: text,
+    TROUPE_MODEL_STRONG: text,
     DEBUG_MODE: text.transform((flag) => flag === "1" || flag === "true"),
   } satisfies Record<typeof VARIABLES[number], z.ZodType>,
 );
@@ -57,8 +64,8 @@ export interface Config {
   readonly admin_token: string | null;
   /** `strict`: tools that agents wrote run with namespaces or not at all. */
   readonly containment: "strict" | "as_available";
-  /** Whether a model's key or address is set. */
-  readonly model_is_wanted: boolean;
+  /** The provider that answers; null for the offline model. The key is the gateway's alone. */
+  readonly provider: Provider | null;
 }
 
 /** A mistake of whoever starts Troupe: said in one sentence, without a stack. */
@@ -87,7 +94,17 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     supervisor_check_interval_seconds: read.SUPERVISOR_CHECK_INTERVAL,
     admin_token: read.TROUPE_ADMIN_TOKEN ?? null,
     containment: read.CONTAINMENT === "strict" ? "strict" : "as_available",
-    model_is_wanted: Boolean(read.ANTHROPIC_API_KEY || read.ANTHROPIC_BASE_URL),
+    provider: read.ANTHROPIC_API_KEY || read.ANTHROPIC_BASE_URL
+      ? {
+        base_url: read.ANTHROPIC_BASE_URL ?? "https://api.anthropic.com",
+        models: {
+          default: read.TROUPE_MODEL ?? MODELS.default,
+          // One line moves all agents: who names only TROUPE_MODEL means it for every alias.
+          fast: read.TROUPE_MODEL_FAST ?? read.TROUPE_MODEL ?? MODELS.fast,
+          strong: read.TROUPE_MODEL_STRONG ?? read.TROUPE_MODEL ?? MODELS.strong,
+        },
+      }
+      : null,
   };
 }
 

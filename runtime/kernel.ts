@@ -9,6 +9,7 @@ import { CellPool } from "./cells.ts";
 import type { Layers } from "./sandbox.ts";
 import { ToolCells } from "./tool_cells.ts";
 import { HEARTBEAT_MS } from "./core/limits.ts";
+import type { Provider } from "./core/model.ts";
 import type { Playbook } from "./core/offline.ts";
 import type { SupervisorSpec } from "./core/supervision.ts";
 import { Events } from "./events.ts";
@@ -61,6 +62,8 @@ export interface KernelConfig {
   readonly kinds: Readonly<Record<string, string>>;
   readonly spare: Readonly<Record<string, number>>;
   readonly playbooks: readonly Playbook[];
+  /** Who answers; the offline model when left out. */
+  readonly provider?: Provider | null;
   readonly log: Log;
   /** Called once the database is open, before anything runs: seeds a new one. */
   readonly onOpen: (store: Store) => Promise<void>;
@@ -175,7 +178,7 @@ export class Kernel {
   async #start(): Promise<void> {
     const { config, clock, ids, events, cells } = this;
     const { log } = config;
-    const gateway = new GatewayDoor(config.playbooks);
+    const gateway = new GatewayDoor(config.playbooks, config.provider ?? null);
     const files = new FilesDoor(config.workspaces);
     const wake = (runnable: Parameters<Scheduler["wake"]>[0]) => this.#scheduler.wake(runnable);
     const drop = (addresses: readonly string[]) => this.#scheduler.drop(addresses);

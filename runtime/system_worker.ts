@@ -4,20 +4,26 @@
  */
 import type { Child } from "./supervisor.ts";
 
-export interface Ask {
+/** A request, or that the one with this number is called off. */
+export type Ask = { readonly id: number; readonly body: unknown } | {
   readonly id: number;
-  readonly body: unknown;
-}
-
-export type Told = { readonly id: number; readonly ok: unknown } | {
-  readonly id: number;
-  readonly error: string;
+  readonly abort: true;
 };
+
+/** A piece of an answer on its way, the answer itself, or why there is none. */
+export type Told =
+  | { readonly id: number; readonly piece: unknown }
+  | { readonly id: number; readonly ok: unknown }
+  | { readonly id: number; readonly error: string };
+
+interface Asked extends PromiseWithResolvers<unknown> {
+  readonly onPiece: (piece: unknown) => void;
+}
 
 export class SystemWorker implements Child {
   readonly gone: Promise<string | null>;
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
+  readonly #waiting = new Map<number, Asked>();
   #ids = 0;
   #end!: (reason: string | null) => void;
 
@@ -40,6 +46,7 @@ export class SystemWorker implements Child {
     });
     this.#worker.onmessage = ({ data }: MessageEvent<Told>) => {
       const waiting = this.#waiting.get(data.id);
+      if ("piece" in data) return waiting?.onPiece(data.piece);
       this.#waiting.delete(data.id);
       if ("error" in data) waiting?.reject(new Error(data.error));
       else waiting?.resolve(data.ok);
@@ -51,12 +58,17 @@ export class SystemWorker implements Child {
   }
 
   /** Sends a request; rejects when the worker says so, dies, or the signal is aborted. */
-  ask(body: unknown, signal?: AbortSignal): Promise<unknown> {
+  ask(
+    body: unknown,
+    signal?: AbortSignal,
+    onPiece: (piece: unknown) => void = () => {},
+  ): Promise<unknown> {
     const id = ++this.#ids;
     const waiting = Promise.withResolvers<unknown>();
-    this.#waiting.set(id, waiting);
+    this.#waiting.set(id, { ...waiting, onPiece });
     signal?.addEventListener("abort", () => {
-      this.#waiting.delete(id);
+      if (!this.#waiting.delete(id)) return;
+      this.#worker.postMessage({ id, abort: true } satisfies Ask);
       waiting.reject(new Error("Called off"));
     }, { once: true });
     this.#worker.postMessage({ id, body } satisfies Ask);
@@ -76,17 +88,34 @@ export class SystemWorker implements Child {
   }
 }
 
+/** What an answer may use besides the request. */
+export interface Asking {
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  /** Tells a piece of the answer before the whole is there. */
+  tell(piece: unknown): void;
+}
+
 /** Answers requests inside a system worker; called by its entry. */
-export function serve(answer: (body: unknown) => Promise<unknown>): void {
+export function serve(answer: (body: unknown, asking: Asking) => Promise<unknown>): void {
   const scope = globalThis as unknown as {
     onmessage: (event: MessageEvent<Ask>) => void;
     postMessage(told: Told): void;
   };
-  scope.onmessage = async ({ data: { id, body } }) => {
+  const under_way = new Map<number, AbortController>();
+  scope.onmessage = async ({ data }) => {
+    const { id } = data;
+    if ("abort" in data) return under_way.get(id)?.abort();
+    const controller = new AbortController();
+    under_way.set(id, controller);
     try {
-      scope.postMessage({ id, ok: await answer(body) });
+      const { signal } = controller;
+      const tell = (piece: unknown) => scope.postMessage({ id, piece });
+      scope.postMessage({ id, ok: await answer(data.body, { signal, tell }) });
     } catch (error) {
       scope.postMessage({ id, error: (error as Error).message });
+    } finally {
+      under_way.delete(id);
     }
   };
 }

@@ -93,6 +93,15 @@ export const SUPERVISION_MS = 40_000;
 /** A stop waits so long for steps and effects in progress; the rest is taken up at the next start. */
 export const STOP_GRACE_MS = 3_000;
 
+// The model.
+
+/** Tokens of one reply: a long file fits; a reply that is cut off there goes on in the next turn. */
+export const MODEL_OUTPUT_TOKENS_MAX = 32_000;
+/** Times that the SDK asks before a call fails: with its back-off half a minute of outage passes. */
+export const MODEL_ATTEMPTS_MAX = 5;
+/** Without any event for so long a stream counts as broken; the API sends pings far more often. */
+export const MODEL_SILENCE_MS = 60_000;
+
 // Cells.
 
 /** Cells at once: more than a thousand agents at work, far beyond what two cores can use. */

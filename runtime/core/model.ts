@@ -23,9 +23,33 @@ export interface ToolResultBlock {
   readonly is_error?: boolean;
 }
 
+/** What only the provider reads (thinking with its signature, its own tools): given back as it came. */
+export interface OpaqueBlock {
+  readonly type: "thinking" | "redacted_thinking" | "server_tool_use" | "web_search_tool_result";
+  readonly [field: string]: unknown;
+}
+
+export type ReplyBlock = TextBlock | ToolUseBlock | OpaqueBlock;
+
 export type ModelMessage =
   | { readonly role: "user"; readonly content: readonly (TextBlock | ToolResultBlock)[] }
-  | { readonly role: "assistant"; readonly content: readonly (TextBlock | ToolUseBlock)[] };
+  | { readonly role: "assistant"; readonly content: readonly ReplyBlock[] };
+
+/** What an agent's definition names instead of a model. */
+export type Alias = "fast" | "default" | "strong";
+
+/** Who answers, and which model each alias means. The key is not in it. */
+export interface Provider {
+  readonly base_url: string;
+  readonly models: Readonly<Record<Alias, string>>;
+}
+
+/** The models of the aliases, when the environment names none. */
+export const MODELS: Provider["models"] = {
+  fast: "claude-haiku-5-5",
+  default: "claude-sonnet-5-5",
+  strong: "claude-opus-5-5",
+};
 
 export interface ToolDefinition {
   readonly name: string;
@@ -47,11 +71,26 @@ export interface Usage {
   readonly output_tokens: number;
 }
 
+/** Why a reply ends. `pause_turn`: the provider's own tools want another round. */
+export type StopReason =
+  | "end_turn"
+  | "tool_use"
+  | "max_tokens"
+  | "stop_sequence"
+  | "pause_turn"
+  | "refusal"
+  | "model_context_window_exceeded";
+
+/** A call that must not be made again: the key is wrong, the account empty, the prompt too long. */
+export interface ModelFailure {
+  readonly failed: string;
+}
+
 export interface ModelReply {
   /** What answered, as it names itself; `offline` for the offline model. */
   readonly model: string;
-  readonly content: readonly (TextBlock | ToolUseBlock)[];
-  readonly stop_reason: "end_turn" | "tool_use" | "max_tokens" | "refusal";
+  readonly content: readonly ReplyBlock[];
+  readonly stop_reason: StopReason;
   readonly usage: Usage;
 }
 

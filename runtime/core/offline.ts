@@ -39,8 +39,7 @@ export const UNKNOWABLE =
   'I am the offline model: a small program that plays the demo tasks and knows a few plain skills \
 (arithmetic, word and line counts of a file, listing files, and tasks of the form "do A, then B, \
 and C"). This task needs a real model. One is connected with ANTHROPIC_API_KEY, or with \
-ANTHROPIC_BASE_URL for a local server that speaks the Messages API; the README says from which \
-version on.';
+ANTHROPIC_BASE_URL for a local server that speaks the Messages API.';
 
 /** The next reply, or null when the playbook says to never answer. */
 export function answerOffline(

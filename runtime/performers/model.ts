@@ -14,7 +14,7 @@ import type { Outcome } from "./mod.ts";
  * @throws {Error} when the gateway fails; asking again is harmless
  */
 export async function askModel(
-  { store, gateway }: Parts,
+  { store, gateway, outputs }: Parts,
   task_id: string,
   turn: number,
   signal: AbortSignal,
@@ -35,7 +35,11 @@ export async function askModel(
     tools: tools.map(definitionOf),
     journal: entries.map(({ message_json }) => JSON.parse(message_json) as Message),
   });
-  const reply = await gateway.ask(request, signal);
+  const show = outputs.open(task_id, task.tree_id, "");
+  const reply = await gateway.ask(request, signal, show.write).finally(show.close);
+  if ("failed" in reply) {
+    return { reply: { type: "model.failed", turn, reason: reply.failed } };
+  }
   const message: Message = { type: "model.replied", turn, ...reply };
   if (JSON.stringify(message).length > MESSAGE_BYTES_MAX) {
     const reason = `The model's reply is longer than ${MESSAGE_BYTES_MAX} bytes`;

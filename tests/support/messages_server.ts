@@ -1,0 +1,139 @@
+/** A server on loopback that speaks as much of the Messages API as the tests need, faults included. */
+
+/** A request as it arrived. */
+export interface Asked {
+  readonly headers: Headers;
+  // deno-lint-ignore no-explicit-any -- the tests look at what was really sent
+  readonly body: any;
+  /** Name of the agent in the prompt. */
+  readonly agent: string;
+  /** Its task. */
+  readonly task: string;
+  /** Turns that it has taken before. */
+  readonly turn: number;
+}
+
+export interface Block {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+export interface MessagesServer extends AsyncDisposable {
+  readonly url: string;
+  readonly asked: Asked[];
+}
+
+/** Answers each request with what `answer` gives: content blocks, or a response of its own. */
+export function messagesServer(
+  answer: (asked: Asked) => readonly Block[] | Response,
+): MessagesServer {
+  const asked: Asked[] = [];
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    async (request) => {
+      const body = await request.json();
+      const system = body.system.map(({ text }: { text: string }) => text).join("\n");
+      const one: Asked = {
+        headers: request.headers,
+        body,
+        agent: /<agent>([^<]*)</.exec(system)?.[1] ?? "",
+        task: /<task [^>]*>([^<]*)</.exec(system)?.[1] ?? "",
+        turn: body.messages.filter(({ role }: { role: string }) => role === "assistant").length,
+      };
+      asked.push(one);
+      const answered = answer(one);
+      return answered instanceof Response ? answered : reply(answered);
+    },
+  );
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    asked,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+/** A whole streamed reply. */
+export function reply(blocks: readonly Block[], stop_reason?: string): Response {
+  const calls = blocks.some(({ type }) => type === "tool_use");
+  return stream(events(blocks, stop_reason ?? (calls ? "tool_use" : "end_turn")));
+}
+
+/** The events of a reply, in order. */
+export function events(blocks: readonly Block[], stop_reason: string): [string, unknown][] {
+  const usage = { input_tokens: 7, output_tokens: 1, cache_read_input_tokens: 3 };
+  const message = {
+    id: "msg_1",
+    type: "message",
+    role: "assistant",
+    model: "model-of-the-test",
+    content: [],
+    stop_reason: null,
+    stop_sequence: null,
+    usage,
+  };
+  return [
+    ["message_start", { message }],
+    ...blocks.flatMap((block, index): [string, unknown][] => [
+      ["content_block_start", { index, content_block: begun(block) }],
+      ...deltas(block).map((delta): [string, unknown] => ["content_block_delta", { index, delta }]),
+      ["content_block_stop", { index }],
+    ]),
+    ["message_delta", {
+      delta: { stop_reason, stop_sequence: null },
+      usage: { output_tokens: 5 },
+    }],
+    ["message_stop", {}],
+  ];
+}
+
+export function stream(all: readonly [string, unknown][], end = ""): Response {
+  const text = all.map(([type, data]) =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, ...data as object })}\n\n`
+  ).join("");
+  return new Response(text + end, { headers: { "content-type": "text/event-stream" } });
+}
+
+export function failure(status: number, type: string, message: string): Response {
+  return Response.json({ type: "error", error: { type, message } }, {
+    status,
+    headers: { "retry-after-ms": "1" },
+  });
+}
+
+export function call(id: string, name: string, input: unknown): Block {
+  return { type: "tool_use", id, name, input };
+}
+
+export function text(text: string): Block {
+  return { type: "text", text };
+}
+
+function begun(block: Block): Block {
+  if (block.type === "text") return { ...block, text: "" };
+  if (block.type === "tool_use") return { ...block, input: {} };
+  return block.type === "thinking" ? { ...block, thinking: "", signature: "" } : block;
+}
+
+/** In two pieces, as a stream comes. */
+function deltas(block: Block): unknown[] {
+  const halves = (whole: string) => {
+    const middle = Math.floor(whole.length / 2);
+    return [whole.slice(0, middle), whole.slice(middle)];
+  };
+  switch (block.type) {
+    case "text":
+      return halves(block.text as string).map((text) => ({ type: "text_delta", text }));
+    case "tool_use":
+      return halves(JSON.stringify(block.input)).map((partial_json) => ({
+        type: "input_json_delta",
+        partial_json,
+      }));
+    case "thinking":
+      return [
+        { type: "thinking_delta", thinking: block.thinking },
+        { type: "signature_delta", signature: block.signature },
+      ];
+    default:
+      return [];
+  }
+}
