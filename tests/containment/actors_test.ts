@@ -39,7 +39,8 @@ async function usage({ kernel }: Arena): Promise<{ cpu_ms: number; threads: numb
     .map((line) => line.trim().split(/\s+/).map(Number));
   return {
     cpu_ms: 1000 * rows.reduce((sum, [seconds]) => sum + seconds, 0),
-    threads: rows.reduce((sum, [, threads]) => sum + threads, 0),
+    // Of the fullest one: how many cells there are changes meanwhile.
+    threads: Math.max(...rows.map(([, threads]) => threads)),
   };
 }
 
@@ -75,9 +76,18 @@ const FAILING: Record<string, RegExp> = {
   "starts a worker with more rights": /permissions/,
 };
 
+/** All of them side by side, at the first one's turn: most of each is the pause between attempts. */
+let failing: Promise<Map<string, Ended>> | undefined;
+
+async function attackAll(): Promise<Map<string, Ended>> {
+  const all = Object.keys(FAILING);
+  const ended = await Promise.all(all.map((how) => field.attackAs("hostile", { how })));
+  return new Map(all.map((how, index) => [how, ended[index]]));
+}
+
 for (const [how, reason] of Object.entries(FAILING)) {
   Deno.test(`an actor that ${how} fails after three attempts`, async () => {
-    assertFailed(await field.attackAs("hostile", { how }), reason);
+    assertFailed((await (failing ??= attackAll())).get(how)!, reason);
   });
 }
 
@@ -278,7 +288,7 @@ async function crowd(
 }
 
 Deno.test("50 actors that spin at once do not stop a 51st tree from finishing", async () => {
-  await crowd(50, "spinner", {}, 4);
+  await crowd(50, "spinner", {}, 1);
 });
 
 Deno.test("an actor that kills its own process takes its cell with it and fails", async () => {
