@@ -30,17 +30,21 @@ function assertFailed(ended: Ended, reason: RegExp): void {
   assert.ok(ended.reason!.length < 3_000, "the reason is kept short");
 }
 
-/** What the processes of the cells use: CPU time of all in ms, and threads of all. */
-async function usage({ kernel }: Arena): Promise<{ cpu_ms: number; threads: number }> {
-  const { stdout } = await new Deno.Command("ps", {
-    args: ["-o", "cputimes=,nlwp=", "-p", kernel.cells.pids.join(",")],
-  }).output();
-  const rows = new TextDecoder().decode(stdout).trim().split("\n")
-    .map((line) => line.trim().split(/\s+/).map(Number));
-  return {
-    cpu_ms: 1000 * rows.reduce((sum, [seconds]) => sum + seconds, 0),
-    threads: rows.reduce((sum, [, threads]) => sum + threads, 0),
-  };
+/** CPU time of all cells, in ms. */
+async function cpuOf({ kernel }: Arena): Promise<number> {
+  const rows = await ps("-o", "cputimes=", "-p", kernel.cells.pids.join(","));
+  return 1000 * rows.reduce((sum, seconds) => sum + Number(seconds), 0);
+}
+
+/** Threads of workers in all cells. */
+async function workerThreads({ kernel }: Arena): Promise<number> {
+  const names = await ps("-T", "-o", "comm=", "-p", kernel.cells.pids.join(","));
+  return names.filter((name) => name.startsWith("worker-")).length;
+}
+
+async function ps(...args: string[]): Promise<string[]> {
+  const { stdout } = await new Deno.Command("ps", { args }).output();
+  return new TextDecoder().decode(stdout).trim().split("\n").map((line) => line.trim());
 }
 
 const BREAKS = /its answer breaks the schema/;
@@ -75,9 +79,24 @@ const FAILING: Record<string, RegExp> = {
   "starts a worker with more rights": /permissions/,
 };
 
+/** A few side by side, all at the first one's turn: most of each is the pause between attempts. */
+let failing: Promise<Map<string, Ended>> | undefined;
+
+async function attackAll(): Promise<Map<string, Ended>> {
+  const ended = new Map<string, Ended>();
+  const left = Object.keys(FAILING);
+  const attack = async () => {
+    for (let how = left.shift(); how; how = left.shift()) {
+      ended.set(how, await field.attackAs("hostile", { how }));
+    }
+  };
+  await Promise.all([attack(), attack(), attack(), attack()]);
+  return ended;
+}
+
 for (const [how, reason] of Object.entries(FAILING)) {
   Deno.test(`an actor that ${how} fails after three attempts`, async () => {
-    assertFailed(await field.attackAs("hostile", { how }), reason);
+    assertFailed((await (failing ??= attackAll())).get(how)!, reason);
   });
 }
 
@@ -153,11 +172,10 @@ Deno.test("an actor whose module never loads fails after three attempts", async 
 });
 
 Deno.test("an actor that sleeps for ever leaves no thread behind", async () => {
-  const before = await usage(field);
   assertFailed(await field.attackAs("hostile", { how: "sleeps for ever" }), /no heartbeat/);
   await until(
     "the end of its threads",
-    async () => (await usage(field)).threads <= before.threads,
+    async () => field.kernel.cells.size.workers === 0 && await workerThreads(field) === 0,
     5_000,
   );
 });
@@ -165,11 +183,11 @@ Deno.test("an actor that sleeps for ever leaves no thread behind", async () => {
 Deno.test("an actor that leaves a spinning worker behind leaves no load behind", async () => {
   await field.attackAs("hostile", { how: "leaves a spinning worker" });
   await until("the end of the load", async () => {
-    const before = await usage(field);
+    const before = await cpuOf(field);
     await new Promise((resolve) => setTimeout(resolve, 2_000));
-    const after = await usage(field);
+    const after = await cpuOf(field);
     // Of a cell that was replaced meanwhile, nothing is counted any longer.
-    return after.cpu_ms - before.cpu_ms < 1_000;
+    return after - before < 1_000;
   }, 5_000);
 });
 
@@ -278,7 +296,7 @@ async function crowd(
 }
 
 Deno.test("50 actors that spin at once do not stop a 51st tree from finishing", async () => {
-  await crowd(50, "spinner", {}, 4);
+  await crowd(50, "spinner", {}, 1);
 });
 
 Deno.test("an actor that kills its own process takes its cell with it and fails", async () => {

@@ -137,5 +137,5 @@ for (const [what, [source, told]] of Object.entries(TOLD)) {
 
 Deno.test("a tool that vanishes without a word is ended at its deadline", async () => {
   const outcome = await field.attack(`export default () => ${NEVER}`);
-  assert.deepEqual(outcome, { ok: false, error: "The tool did not answer within 1.5 s", log: "" });
+  assert.deepEqual(outcome, { ok: false, error: "The tool did not answer within 1 s", log: "" });
 });

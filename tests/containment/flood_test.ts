@@ -49,7 +49,7 @@ for (const [what, source] of Object.entries(PRINTING)) {
   Deno.test(`a tool that ${what} is ended at its deadline and little of it is kept`, async () => {
     const outcome = await field.attack(source);
     assert.ok(!outcome.ok);
-    assert.equal(outcome.error, "The tool did not answer within 1.5 s");
+    assert.equal(outcome.error, "The tool did not answer within 1 s");
     assert.ok(outcome.log.length > 0);
     assert.ok(outcome.log.length <= CELL_LOG_BYTES_MAX, `${outcome.log.length} were kept`);
   });

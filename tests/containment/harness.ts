@@ -16,7 +16,7 @@ const HEALTH_MS = 250;
 /** From the end of a call or the death of its actor until nothing of the offender is left. */
 const GONE_MS = 5_000;
 /** How long a hostile tool may run: short, so that the suite is. */
-export const DEADLINE_MS = 1_500;
+export const DEADLINE_MS = 1_000;
 
 export const NOTHING: Grants = { net: [], read: [], write: [] };
 

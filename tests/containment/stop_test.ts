@@ -84,7 +84,7 @@ for (const [what, source] of Object.entries(ENDED)) {
   Deno.test(`a tool with ${what} is ended at its deadline`, async () => {
     const outcome = await field.attack(source);
     assert.ok(!outcome.ok, JSON.stringify(outcome));
-    assert.equal(outcome.error, "The tool did not answer within 1.5 s");
+    assert.equal(outcome.error, "The tool did not answer within 1 s");
     assert.equal(outcome.log, "");
   });
 }
@@ -126,7 +126,7 @@ for (const [what, source] of Object.entries(HUNGRY)) {
     const outcome = await roomy.attack(source);
     assert.deepEqual(outcome, {
       ok: false,
-      error: "The tool did not answer within 1.5 s",
+      error: "The tool did not answer within 1 s",
       log: "",
     });
   });
