@@ -17,6 +17,7 @@ import {
   stream,
   text,
 } from "./support/messages_server.ts";
+import { runLauncher } from "./support/troupe.ts";
 import { until } from "./support/until.ts";
 
 const KEY = "sk-ant-the-secret-of-the-test";
@@ -270,6 +271,26 @@ Deno.test("the key stands in no message, journal, error or database", async () =
     const bytes = await Deno.readFile(`${one.folder}/${name}`);
     assert.ok(!new TextDecoder("latin1").decode(bytes).includes(KEY), name);
   }
+});
+
+Deno.test("a run in the terminal, with the grants of the real launcher, is answered by the server", async () => {
+  await using folder = await tempFolder();
+  await using server = messagesServer(({ agent, task, turn, body }) => {
+    if (agent !== "agent_selector") return end(`${agent} with ${body.model}`);
+    const input = { task_instruction: task, agent_type: "generalist" };
+    if (turn === 0) return [call("call_1", "start_subtask", input)];
+    return end(JSON.parse(body.messages.at(-1).content[0].content).result);
+  });
+  const { code, stdout, stderr } = await runLauncher(["run", "Say who you are"], {
+    DATA_DIR: folder.path,
+    ANTHROPIC_API_KEY: KEY,
+    ANTHROPIC_BASE_URL: server.url,
+    TROUPE_MODEL: "one-for-all",
+  });
+  assert.equal(stdout, "generalist with one-for-all\n", stderr);
+  assert.equal(code, 0);
+  assert.ok(!stderr.includes(KEY));
+  assert.doesNotMatch(stderr, /offline model/);
 });
 
 /** Each call is answered in the next message, in its order, and nothing else stands before. */
