@@ -305,5 +305,8 @@ async function sizeOf(folder: string): Promise<number> {
 async function tmpOfTools({ folder }: Arena): Promise<number> {
   // The outermost bwrap sees the /tmp of the machine.
   const cells = (await toolProcesses(folder)).filter(({ args }) => !/^\S*bwrap /.test(args));
-  return Math.max(0, ...await Promise.all(cells.map(({ pid }) => sizeOf(`/proc/${pid}/root/tmp`))));
+  return Math.max(
+    0,
+    ...await Promise.all(cells.map(({ pid }) => sizeOf(["/proc", pid, "root", "tmp"].join("/")))),
+  );
 }
