@@ -1,6 +1,7 @@
 /** The scheduler over the real store, with cells that are played by the test. */
 import assert from "node:assert/strict";
 import { enqueue } from "../db/envelopes.ts";
+import type { Store } from "../db/store.ts";
 import { Events } from "../runtime/events.ts";
 import type { Cells } from "../runtime/ports.ts";
 import { systemClock, ulids } from "../runtime/ports.ts";
@@ -30,6 +31,21 @@ class PlayedCells implements Cells {
   }
 }
 
+function over(cells: Cells, store: Store): Scheduler {
+  return new Scheduler({
+    store,
+    cells,
+    performing: { perform: () => Promise.resolve(), abort: () => {} },
+    events: new Events(),
+    clock: systemClock,
+    ids: ulids,
+    log: () => {},
+    owner: "test",
+    onStuck: () => {},
+    slots: 1,
+  });
+}
+
 Deno.test("a cell that dies between a step's posting and its commit does not run the next step twice", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
@@ -42,24 +58,13 @@ Deno.test("a cell that dies between a step's posting and its commit does not run
 
   const cells = new PlayedCells();
   let gate: Promise<void> | null = null;
-  const scheduler = new Scheduler({
-    store: {
-      ...db.store,
-      commit: async (unit) => {
-        const result = await db.store.commit(unit);
-        await gate;
-        return result;
-      },
+  const scheduler = over(cells, {
+    ...db.store,
+    commit: async (unit) => {
+      const result = await db.store.commit(unit);
+      await gate;
+      return result;
     },
-    cells,
-    performing: { perform: () => Promise.resolve(), abort: () => {} },
-    events: new Events(),
-    clock: systemClock,
-    ids: ulids,
-    log: () => {},
-    owner: "test",
-    onStuck: () => {},
-    slots: 1,
   });
   scheduler.wake({ address: root_id, tree_id, priority: 5, urgent: false });
   await until("the first envelope", () => cells.handed.length === 1);
@@ -91,18 +96,7 @@ Deno.test("an envelope that a step took in passing counts its attempt when it fa
   const message = { type: "hint", text: "x" };
   await db.commit([enqueue({ id: "second", tree_id, to: root_id, from: "person", message }, 1)]);
   const cells = new PlayedCells();
-  const scheduler = new Scheduler({
-    store: db.store,
-    cells,
-    performing: { perform: () => Promise.resolve(), abort: () => {} },
-    events: new Events(),
-    clock: systemClock,
-    ids: ulids,
-    log: () => {},
-    owner: "test",
-    onStuck: () => {},
-    slots: 1,
-  });
+  const scheduler = over(cells, db.store);
   scheduler.wake({ address: root_id, tree_id, priority: 5, urgent: false });
   await until("the first envelope", () => cells.handed.length === 1);
   cells.answer(cells.handed[0]);
