@@ -62,6 +62,7 @@ const NOTHING: Grants = { net: [], read: [], write: [] };
 export class ToolCells implements Child {
   readonly gone: Promise<string | null>;
   readonly #busy = new Set<CellProcess>();
+  readonly #disposing = new Set<Promise<void>>();
   readonly #places = new Set<number>();
   readonly #waiting: (() => void)[] = [];
   #spare: Promise<OpenCell> | null = null;
@@ -85,14 +86,19 @@ export class ToolCells implements Child {
    */
   async run(call: ToolCall, signal: AbortSignal): Promise<ToolOutcome> {
     await this.#turn();
-    let opened: OpenCell | null = null;
+    const opened = await this.#take(call).catch((error) => {
+      this.#next();
+      throw error;
+    });
     try {
-      opened = await this.#take(call);
       return await this.#perform(opened, call, signal);
     } finally {
-      if (opened) await this.#dispose(opened);
-      this.#waiting.shift()?.();
-      this.#refill();
+      // Its answer is there: nobody waits for the end of its process.
+      const disposing = this.#dispose(opened).finally(() => {
+        this.#disposing.delete(disposing);
+        this.#next();
+      });
+      this.#disposing.add(disposing);
     }
   }
 
@@ -129,6 +135,7 @@ export class ToolCells implements Child {
     const spare = await this.#spare?.catch(() => null);
     if (spare) await this.#dispose(spare);
     await Promise.all([...this.#busy].map((cell) => cell.stop()));
+    await Promise.all(this.#disposing);
     this.#end(null);
   }
 
@@ -156,6 +163,12 @@ export class ToolCells implements Child {
       if (opened) await this.#dispose(opened);
     }
     return await this.#open(grants, workspace);
+  }
+
+  /** A place is free: for whoever waits, and for a warm cell. */
+  #next(): void {
+    this.#waiting.shift()?.();
+    this.#refill();
   }
 
   #refill(): void {
