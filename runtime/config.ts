@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { issuesOf } from "./core/toolkit.ts";
 import type { VARIABLES } from "./core/launch.ts";
+import type { Containment } from "./sandbox.ts";
 import { MODELS, type Provider } from "./core/model.ts";
 
 const whole = (least: number, most: number, standard: number) =>
@@ -62,8 +63,7 @@ export interface Config {
   readonly default_timeout_seconds: number;
   readonly supervisor_check_interval_seconds: number;
   readonly admin_token: string | null;
-  /** `strict`: tools that agents wrote run with namespaces or not at all. */
-  readonly containment: "strict" | "as_available";
+  readonly containment: Containment;
   /** The provider that answers; null for the offline model. The key is the gateway's alone. */
   readonly provider: Provider | null;
 }

@@ -6,7 +6,7 @@ import { releaseAllOf } from "../db/actors.ts";
 import { openStore, type Store } from "../db/store.ts";
 import type { Unit, UnitResult } from "../db/unit.ts";
 import { CellPool } from "./cells.ts";
-import type { Layers } from "./sandbox.ts";
+import type { Containment, Layers } from "./sandbox.ts";
 import { ToolCells } from "./tool_cells.ts";
 import { HEARTBEAT_MS } from "./core/limits.ts";
 import type { Provider } from "./core/model.ts";
@@ -68,9 +68,6 @@ export interface KernelConfig {
   /** Called once the database is open, before anything runs: seeds a new one. */
   readonly onOpen: (store: Store) => Promise<void>;
 }
-
-/** `strict`: tools that agents wrote run with namespaces or not at all. */
-export type Containment = "strict" | "as_available";
 
 export class Kernel {
   readonly events = new Events();

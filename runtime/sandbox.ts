@@ -13,6 +13,9 @@ export interface Layers {
   readonly prlimit: boolean;
 }
 
+/** `strict`: tools that agents wrote run with namespaces or not at all. */
+export type Containment = "strict" | "as_available";
+
 /** A program with everything that it may touch. */
 export interface Confined {
   readonly program: string;
@@ -56,7 +59,7 @@ export async function probeLayers(): Promise<Layers> {
 /** What a person should know about this machine, in one line. */
 export function describeLayers(
   { bwrap, prlimit }: Layers,
-  containment: "strict" | "as_available",
+  containment: Containment,
 ): string {
   const has = [
     "a process of its own with Deno's permissions",

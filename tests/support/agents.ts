@@ -2,7 +2,7 @@
 import { seeding } from "../../db/seeding.ts";
 import type { Turn } from "../../runtime/core/offline.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
-import type { Layers } from "../../runtime/sandbox.ts";
+import type { Containment, Layers } from "../../runtime/sandbox.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { startKernel } from "./kernel.ts";
 import { until } from "./until.ts";
@@ -16,7 +16,7 @@ export const AGENT = "tool_addition";
 export async function startAgents(
   folder: string,
   script: Script,
-  options: { layers?: Layers; containment?: "strict" | "as_available" } = {},
+  options: { layers?: Layers; containment?: Containment } = {},
 ): Promise<Kernel> {
   const roles = Object.entries(script).map(([task, turns]) => ({
     agent: AGENT,
