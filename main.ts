@@ -12,7 +12,7 @@ import { VARIABLES } from "./runtime/core/launch.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
 import { Kernel } from "./runtime/kernel.ts";
 import { describeLayers, probeLayers } from "./runtime/sandbox.ts";
-import { readPlaybooks, readSeeds } from "./seeds/mod.ts";
+import { readModels, readPlaybooks, readSeeds } from "./seeds/mod.ts";
 
 const log = (line: string) => console.error(line);
 
@@ -63,6 +63,7 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
     spare: { agent: Math.min(config.max_concurrent_agents, SPARE_MAX) },
     playbooks: await readPlaybooks(),
     provider: config.provider,
+    models: await readModels(),
     log,
     onOpen: async (store) => {
       if (store.created) await seedInto(store, false);

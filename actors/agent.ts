@@ -9,7 +9,13 @@ import {
   REPEATED_CALLS_MAX,
   RESULT_BYTES_MAX,
 } from "../runtime/core/limits.ts";
-import { callsOf, type ModelReply, textOf, type ToolUseBlock } from "../runtime/core/model.ts";
+import {
+  callsOf,
+  type ModelReply,
+  type StopReason,
+  textOf,
+  type ToolUseBlock,
+} from "../runtime/core/model.ts";
 import type { Effect, Ending, Purpose } from "../runtime/core/protocol.ts";
 
 export type AgentMessage =
@@ -22,7 +28,8 @@ export type AgentMessage =
     after_task: boolean;
   }
   | ({ type: "model.replied"; turn: number } & ModelReply)
-  | { type: "model.failed"; turn: number; reason: string }
+  | { type: "model.failed"; turn: number; reason: string; partial?: string }
+  | { type: "context.compacted"; turn: number; covers: number; summary: string }
   | { type: "tool.replied"; call_id: string; content: string; is_error?: boolean }
   | {
     type: "child.ended";
@@ -80,7 +87,15 @@ const agent: Actor<AgentState, Received> = actor<AgentState, Received>({
         return onReply(state, message);
       case "model.failed":
         if (state.phase !== "thinking" || message.turn !== state.turn) return next(state);
-        return close(state, { status: "failed", result: null, reason: message.reason });
+        return close(state, {
+          status: "failed",
+          result: message.partial ?? null,
+          reason: message.reason,
+        });
+      case "context.compacted":
+        if (state.phase !== "thinking" || message.turn !== state.turn) return next(state);
+        // The same turn once more, now with a conversation that fits.
+        return next(state, { type: "ask_model", turn: state.turn });
       case "tool.replied":
         if (!Object.hasOwn(state.pending, message.call_id)) return next(state);
         return onToolReply(state, message);
@@ -116,22 +131,22 @@ function onReply(state: AgentState, reply: ModelReply): Next<AgentState> {
     const reason = `The model refused: ${textOf(reply.content) || "it gave no reason"}`;
     return close(state, { status: "failed", result: null, reason });
   }
-  if (reply.stop_reason === "model_context_window_exceeded") {
-    const reason = "The conversation has grown longer than the model can read";
-    return close(state, { status: "failed", result: null, reason });
-  }
   // The provider's own tools want another round: the same conversation, asked again.
   if (reply.stop_reason === "pause_turn") return think(state);
   const calls = callsOf(reply.content);
-  if (calls.length === 0 && reply.stop_reason === "max_tokens") {
+  if (calls.length === 0 && CUT_OFF.includes(reply.stop_reason)) {
     const text = "Your reply was cut off at its limit. Go on where it ended, in smaller steps.";
     return think(state, { type: "note", message: { type: "reminder", text } });
   }
   if (calls.length === 0) return onTextOnly(state, textOf(reply.content));
-  const end = calls.find(({ name }) => name === "end_task");
-  if (end && calls.length === 1) return onEndTask(state, end);
+  const [first] = calls;
+  const alone = calls.length === 1 && first.broken === undefined;
+  if (alone && first.name === "end_task") return onEndTask(state, first);
   return act({ ...state, reminders: 0 }, calls);
 }
+
+/** Such a reply ended before the model wanted to; at the window's end older turns are summarised next. */
+const CUT_OFF: readonly StopReason[] = ["max_tokens", "model_context_window_exceeded"];
 
 /** A reply without a call: reminds of `end_task`, and at last takes the text for the result. */
 function onTextOnly(state: AgentState, said: string): Next<AgentState> {
@@ -172,8 +187,10 @@ function onEndTask(state: AgentState, { id, input }: ToolUseBlock): Next<AgentSt
 function act(state: AgentState, calls: readonly ToolUseBlock[]): Next<AgentState> {
   const effects: Effect[] = [];
   const pending: Record<string, { name: string; print: string }> = {};
-  calls.forEach(({ id, name, input }, index) => {
-    if (name === "end_task") {
+  calls.forEach(({ id, name, input, broken }, index) => {
+    if (broken !== undefined) {
+      effects.push(refuse(id, `The arguments are not a JSON object: ${firstLine(broken)}`));
+    } else if (name === "end_task") {
       effects.push(refuse(id, "end_task must be alone in its turn: call it after the others"));
     } else if (index >= CALLS_PER_TURN_MAX) {
       effects.push(refuse(id, `More than ${CALLS_PER_TURN_MAX} calls in one turn`));

@@ -32,6 +32,12 @@ export const advanceActor = prepared<
     .where("address", "=", address)
 );
 
+/** It gets somewhere without a step: its model is answering. */
+export const actorProgresses = prepared<{ address: string; now: number }>(({ address, now }) =>
+  query.updateTable("actors").set({ progress_at: now })
+    .where("address", "=", address).where("stuck_rung", "=", 0)
+);
+
 /** The same for a reminder that it is stuck, which is no progress. */
 export const advanceStuckActor = prepared<
   { address: string; state_json: string; lease_until: number }

@@ -18,6 +18,8 @@ export interface Schema {
   reviews: ReviewsTable;
   dead_letters: DeadLettersTable;
   idempotency_keys: IdempotencyKeysTable;
+  reservations: ReservationsTable;
+  media: MediaTable;
 }
 
 /** What a person asked for: one tree of tasks. */
@@ -59,8 +61,14 @@ export interface TasksTable {
   reason: string | null;
   /** What answered its turns: `offline`, or the provider's name of the model. */
   model: string | null;
+  /** Of whole prompts; the next two are parts of it. */
   input_tokens: Generated<number>;
+  cache_read_tokens: Generated<number>;
+  cache_write_tokens: Generated<number>;
   output_tokens: Generated<number>;
+  /** In billionths of a dollar, without the calls whose price is unknown. */
+  cost_nano: Generated<number>;
+  unpriced_calls: Generated<number>;
   timeout_seconds: number;
   created_at: number;
   started_at: number | null;
@@ -217,5 +225,25 @@ export interface IdempotencyKeysTable {
   /** What the key was used for, so that another request cannot reuse it. */
   request: string;
   response_json: string;
+  created_at: number;
+}
+
+/** What a model call under way may use up at the most, set aside from its tree's budget. */
+export interface ReservationsTable {
+  /** The effect's. */
+  key: string;
+  tree_id: string;
+  tokens: number;
+  cost_nano: number;
+  /** 1 when the call was cut off by a crash: what it cost nobody knows, so this stays set aside. */
+  lost: Generated<number>;
+  created_at: number;
+}
+
+/** Pictures and documents that tools gave, by the hash of their bytes: journals name them. */
+export interface MediaTable {
+  hash: string;
+  media_type: string;
+  base64: string;
   created_at: number;
 }

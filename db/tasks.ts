@@ -1,5 +1,6 @@
 /** Tasks: one agent's piece of a tree, from queued to ended. */
 import { sql } from "kysely";
+import type { Usage } from "../runtime/core/model.ts";
 import type { Ending, Purpose } from "../runtime/core/protocol.ts";
 import { addActor, stopActor } from "./actors.ts";
 import { emptyMailbox } from "./envelopes.ts";
@@ -92,18 +93,35 @@ export const taskWaits = prepared<{ id: string }>(({ id }) =>
     .where("status", "=", "running")
 );
 
-/** Adds what one model call used. */
-export const addUsage = prepared<
-  { id: string; model: string; input_tokens: number; output_tokens: number }
->(({ id, model, input_tokens, output_tokens }) =>
+/** Adds what one model call used. A cost of null is unknown: the task's is from then on. */
+export function addUsage(
+  { id, model, usage, cost_nano }: {
+    id: string;
+    model: string;
+    usage: Usage;
+    cost_nano: number | null;
+  },
+): Statement {
+  const { web_searches: _, ...tokens } = usage;
+  const unpriced = cost_nano === null ? 1 : 0;
+  return used({ id, model, ...tokens, cost_nano: cost_nano ?? 0, unpriced });
+}
+
+const used = prepared<
+  Omit<Usage, "web_searches"> & { id: string; model: string; cost_nano: number; unpriced: number }
+>((row) =>
   query.updateTable("tasks")
     .set({
-      model,
-      input_tokens: sql`input_tokens + ${input_tokens}`,
-      output_tokens: sql`output_tokens + ${output_tokens}`,
+      model: row.model,
+      input_tokens: sql`input_tokens + ${row.input_tokens}`,
+      cache_read_tokens: sql`cache_read_tokens + ${row.cache_read_tokens}`,
+      cache_write_tokens: sql`cache_write_tokens + ${row.cache_write_tokens}`,
+      output_tokens: sql`output_tokens + ${row.output_tokens}`,
+      cost_nano: sql`cost_nano + ${row.cost_nano}`,
+      unpriced_calls: sql`unpriced_calls + ${row.unpriced}`,
       version: sql`version + 1`,
     })
-    .where("id", "=", id)
+    .where("id", "=", row.id)
 );
 
 /**

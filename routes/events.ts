@@ -10,6 +10,7 @@ import {
   STREAMS_MAX,
 } from "../runtime/core/limits.ts";
 import { isFinal } from "../runtime/core/protocol.ts";
+import type { Draft } from "../runtime/drafts.ts";
 import type { Kernel } from "../runtime/kernel.ts";
 import { Problem } from "./problem.ts";
 
@@ -17,7 +18,8 @@ let open = 0;
 
 /**
  * Events: `message` (a journal entry), `task` (a task that changed), `tree` (the tree that changed),
- * and `end` once nothing more will come; then the stream closes.
+ * `delta` (what a model is saying, see `Reading`), and `end` once nothing more will come; then the
+ * stream closes.
  * @param last the seq after which to begin
  * @throws {Problem} 503 when too many streams are open
  */
@@ -90,6 +92,7 @@ async function* eventsOf(
 ): AsyncGenerator<string> {
   const db = kernel.store.read;
   const shown = new Map<string, string>();
+  const drafts = new Reading();
   const changed = (id: string, view: unknown): boolean => {
     const text = JSON.stringify(view);
     if (shown.get(id) === text) return false;
@@ -105,6 +108,8 @@ async function* eventsOf(
       continue;
     }
     // Tasks are read before entries: what a task's status says, its journal says already.
+    // What is being said, before what is written: a finished reply follows its last piece.
+    yield* drafts.news(kernel.drafts.ofTree(tree_id));
     const [tree, tasks] = await Promise.all([findTree(db, tree_id), tasksOf(db, tree_id)]);
     for (;;) {
       const page = await listEntries(db, { tree_id }, { after: last, limit: PAGE_ROWS_MAX });
@@ -119,6 +124,46 @@ async function* eventsOf(
     }
     await new Promise((resolve) => setTimeout(resolve, STREAM_EVERY_MS));
   }
+}
+
+/**
+ * One reader's place in the replies that are on their way. A `delta` goes on with block `block` of a
+ * task's turn; a new `attempt` begins the reply anew, and `waiting` says why nothing comes yet. Who joins
+ * late reads everything from its beginning.
+ */
+class Reading {
+  readonly #places = new Map<string, Place>();
+
+  *news(drafts: readonly Draft[]): Generator<string> {
+    for (const draft of drafts) {
+      const { task_id, turn, attempt, waiting, blocks } = draft;
+      let place = this.#places.get(task_id);
+      if (place?.draft !== draft || place.attempt !== attempt) {
+        this.#places.set(task_id, place = { draft, attempt, waiting: null, read: [] });
+      }
+      const reply = { task_id, turn, attempt };
+      if (waiting !== place.waiting) {
+        place.waiting = waiting;
+        if (waiting !== null) yield event("delta", { ...reply, waiting });
+      }
+      for (const [block, { kind, name, text }] of blocks.entries()) {
+        const from = place.read[block];
+        if (from === text.length) continue;
+        place.read[block] = text.length;
+        yield event("delta", { ...reply, block, kind, name, text: text.slice(from ?? 0) });
+      }
+    }
+    const open = new Set(drafts.map(({ task_id }) => task_id));
+    for (const task_id of this.#places.keys()) if (!open.has(task_id)) this.#places.delete(task_id);
+  }
+}
+
+interface Place {
+  readonly draft: Draft;
+  readonly attempt: number;
+  waiting: string | null;
+  /** Characters of each block that were read. */
+  readonly read: number[];
 }
 
 function event(type: string, value: unknown, id?: number): string {

@@ -38,6 +38,7 @@ type Said =
   | { type: "task.started"; instruction: string; turns_max: number }
   | { type: "model.replied"; model: string; stop_reason: string; content: Block[] }
   | { type: "model.failed"; reason: string }
+  | { type: "context.compacted"; summary: string; model: string }
   | { type: "tool.replied"; call_id: string; content: string; is_error?: boolean; log?: string }
   | ({ type: "child.ended" } & End)
   | { type: "hint" | "nudge" | "reminder"; text: string }
@@ -45,6 +46,7 @@ type Said =
 
 type Block =
   | { type: "text"; text: string }
+  | { type: "thinking"; thinking: string }
   | { type: "tool_use"; id: string; name: string; input: unknown };
 
 interface End {
@@ -82,6 +84,13 @@ function Entry({ message, calls }: { message: Said; calls: Calls }) {
         <>
           <Line title="Model failed" />
           <p class="reason">{message.reason}</p>
+        </>
+      );
+    case "context.compacted":
+      return (
+        <>
+          <Line title="Earlier turns summarised">{message.model}</Line>
+          <Text of={message.summary} />
         </>
       );
     case "tool.replied":
@@ -128,6 +137,11 @@ function Part({ block }: { block: Block }) {
       return <Text of={block.text} />;
     case "tool_use":
       return <Call name={block.name} input={block.input} />;
+    case "thinking":
+      // A provider may keep its thoughts to itself: then there is a signature and no text.
+      return block.thinking
+        ? <Text of={block.thinking} />
+        : <small>It thought about it without saying what.</small>;
     default:
       return <Plain of={block} />;
   }

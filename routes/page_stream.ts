@@ -18,7 +18,7 @@ export interface LivePage {
  * @param target id of the element that it replaces, follows or begins
  */
 export function swap(
-  how: "outerMorph" | "afterend" | "afterbegin" | "delete",
+  how: "outerMorph" | "afterend" | "afterbegin" | "beforeend" | "delete",
   target: string,
   html: string,
 ): string {

@@ -66,7 +66,7 @@ export function pages(kernel: Kernel): Hono {
   app.get("/trees/:id/stream", async (c) => {
     const read = await readTree(db, c.req.param("id"));
     if (!read) return c.text(NO_TREE, 404);
-    return streams.open(read.tree.id, () => liveTree(db, read, kernel.outputs)) ??
+    return streams.open(read.tree.id, () => liveTree(db, read, kernel)) ??
       c.text(TOO_MANY, 503);
   });
 

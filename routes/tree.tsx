@@ -3,6 +3,7 @@ import type { OpenReview, TaskMark, TaskView, TreeView } from "../db/views/pages
 import { PAGE_ROWS_MAX } from "../runtime/core/limits.ts";
 import { OFFLINE } from "../runtime/core/offline.ts";
 import { isFinal, type Purpose } from "../runtime/core/protocol.ts";
+import type { Draft } from "../runtime/drafts.ts";
 import { Badge, duration, Moment, oneLine, Text } from "./components.tsx";
 import { Journal } from "./journal.tsx";
 
@@ -14,6 +15,8 @@ const QUIET: readonly Purpose[] = ["evaluation", "documentation", "summary"];
 export const TREE_ID = "tree";
 export const headId = (task_id: string) => `head-${task_id}`;
 export const bodyId = (task_id: string) => `body-${task_id}`;
+export const draftId = (task_id: string) => `draft-${task_id}`;
+export const draftBlockId = (task_id: string, block: number) => `draft-${task_id}-${block}`;
 export const outputId = (task_id: string) => `output-${task_id}`;
 export const itemId = (task_id: string) => `task-${task_id}`;
 /** The list of a task's children; with null the list that holds the root. */
@@ -95,6 +98,7 @@ export function TaskItem({ task, family }: { task: TaskView; family: Family }) {
           <TaskHead task={task} />
         </summary>
         <TaskBody task={task} />
+        <DraftReply task_id={task.id} draft={null} />
         <Output task_id={task.id} text={null} />
         <TaskList parent_id={task.id} family={family} />
       </details>
@@ -151,6 +155,22 @@ function Question({ review: { id, issue, detail } }: { review: OpenReview }) {
         <button type="submit" name="decision" value="rejected" class="secondary">Reject</button>
       </div>
     </form>
+  );
+}
+
+/** What a task's model is saying; the finished reply is in the journal. */
+export function DraftReply({ task_id, draft }: { task_id: string; draft: Draft | null }) {
+  const shown = draft !== null && (draft.waiting !== null || draft.blocks.length > 0);
+  return (
+    <div id={draftId(task_id)} class="draft" hidden={!shown} aria-live="off">
+      {draft?.waiting && <p class="reason">{`Waiting: ${draft.waiting}`}</p>}
+      {draft?.blocks.map(({ kind, name, text }, index) => (
+        <div key={index} class={kind}>
+          {kind !== "text" && <small>{name ?? "thinking"}</small>}
+          <div id={draftBlockId(task_id, index)} class="said">{text}</div>
+        </div>
+      ))}
+    </div>
   );
 }
 

@@ -11,9 +11,13 @@ import {
   type TreeView,
 } from "../db/views/pages.ts";
 import { PAGE_ROWS_MAX } from "../runtime/core/limits.ts";
+import type { Draft } from "../runtime/drafts.ts";
 import { type LivePage, swap } from "./page_stream.ts";
 import {
   bodyId,
+  draftBlockId,
+  draftId,
+  DraftReply,
   type Family,
   headId,
   itemId,
@@ -48,16 +52,24 @@ export async function readFamily(
   return Map.groupBy(await findTasks(db, ids), ({ parent_id }) => parent_id);
 }
 
-/** @param outputs what commands print while they run */
+/** What is shown while it happens and written down nowhere. */
+interface Passing {
+  /** What commands print while they run. */
+  readonly outputs: { of(task_id: string): string | null };
+  /** What models are saying. */
+  readonly drafts: { of(task_id: string): Draft | null };
+}
+
 export function liveTree(
   db: Kysely<Schema>,
   first: TreeRead,
-  outputs: { of(task_id: string): string | null },
+  { outputs, drafts }: Passing,
 ): LivePage {
   let read = first;
   /** HTML by the id of its element, for what stands in the page already. */
   const shown = new Map<string, string>();
   const known = new Map<string, TaskMark>();
+  const said = new Map<string, Shown>();
 
   /** Remembers it, and says whether the page shows something else. */
   const differs = (id: string, html: string): boolean => {
@@ -89,6 +101,7 @@ export function liveTree(
         known.set(task.id, marks.find(({ id }) => id === task.id)!);
       }
       for (const { id } of marks) {
+        swaps.push(...newlySaid(id, drafts.of(id), said));
         const text = outputs.of(id);
         if (text === null && !shown.has(outputId(id))) continue;
         const html = render(<Output task_id={id} text={text} />);
@@ -98,6 +111,12 @@ export function liveTree(
     },
     async whole() {
       const family = await readFamily(db, read.marks);
+      const passing = read.marks.flatMap(({ id }) => [
+        ...said.has(id) ? [drawn(id, said.get(id)!.draft)] : [],
+        ...shown.has(outputId(id))
+          ? [swap("outerMorph", outputId(id), shown.get(outputId(id))!)]
+          : [],
+      ]);
       return [
         swap("outerMorph", TREE_ID, render(<TreeHead tree={read.tree} marks={read.marks} />)),
         swap(
@@ -105,9 +124,44 @@ export function liveTree(
           listId(null),
           render(<TaskList parent_id={null} family={family} />),
         ),
+        ...passing,
       ];
     },
   };
+}
+
+/** A draft as those who are current have seen it: each block up to so many characters. */
+interface Shown {
+  readonly draft: Draft;
+  readonly attempt: number;
+  readonly waiting: string | null;
+  readonly lengths: readonly number[];
+}
+
+/** What has been said since: more of a block is put behind it, anything else is drawn anew. */
+function newlySaid(task_id: string, draft: Draft | null, said: Map<string, Shown>): string[] {
+  const before = said.get(task_id);
+  if (!draft) return said.delete(task_id) ? [drawn(task_id, null)] : [];
+  const { attempt, waiting, blocks } = draft;
+  const lengths = blocks.map(({ text }) => text.length);
+  said.set(task_id, { draft, attempt, waiting, lengths });
+  const same = before?.draft === draft && before.attempt === attempt &&
+    before.waiting === waiting && before.lengths.length === lengths.length;
+  if (!same) return [drawn(task_id, draft)];
+  return blocks.flatMap(({ text }, index) => {
+    const from = before.lengths[index];
+    if (from === text.length) return [];
+    const more = render(<span>{text.slice(from)}</span>);
+    return [swap("beforeend", draftBlockId(task_id, index), more)];
+  });
+}
+
+function drawn(task_id: string, draft: Draft | null): string {
+  return swap(
+    "outerMorph",
+    draftId(task_id),
+    render(<DraftReply task_id={task_id} draft={draft} />),
+  );
 }
 
 /** A new task, alone: its children arrive after it. */

@@ -10,12 +10,15 @@ import type { Containment, Layers } from "./sandbox.ts";
 import { ToolCells } from "./tool_cells.ts";
 import { HEARTBEAT_MS } from "./core/limits.ts";
 import type { Provider } from "./core/model.ts";
+import type { ModelTable } from "./core/models.ts";
 import type { Playbook } from "./core/offline.ts";
 import type { SupervisorSpec } from "./core/supervision.ts";
+import { Drafts } from "./drafts.ts";
 import { Events } from "./events.ts";
 import { type Files, FilesDoor } from "./performers/files.ts";
 import { type Gateway, GatewayDoor } from "./performers/gateway.ts";
 import { Performers } from "./performers/mod.ts";
+import type { Patience } from "./performers/provider.ts";
 import { Outputs } from "./performers/terminal.ts";
 import { type Clock, type Ids, type Log, systemClock, ulids } from "./ports.ts";
 import { newTree, type TreeRequest } from "./router.ts";
@@ -30,6 +33,10 @@ export interface Parts {
   readonly files: Files;
   readonly tools: ToolCells;
   readonly outputs: Outputs;
+  readonly drafts: Drafts;
+  /** Who answers; null for the offline model. */
+  readonly provider: Provider | null;
+  readonly models: ModelTable;
   readonly containment: Containment;
   readonly events: Events;
   readonly clock: Clock;
@@ -64,6 +71,10 @@ export interface KernelConfig {
   readonly playbooks: readonly Playbook[];
   /** Who answers; the offline model when left out. */
   readonly provider?: Provider | null;
+  /** What is known about models. */
+  readonly models: ModelTable;
+  /** How long model calls wait, where that differs from the limits. */
+  readonly patience?: Partial<Patience>;
   readonly log: Log;
   /** Called once the database is open, before anything runs: seeds a new one. */
   readonly onOpen: (store: Store) => Promise<void>;
@@ -72,10 +83,12 @@ export interface KernelConfig {
 export class Kernel {
   readonly events = new Events();
   readonly outputs = new Outputs((tree_id) => this.events.publish(tree_id));
+  readonly drafts = new Drafts((tree_id) => this.events.publish(tree_id));
   readonly clock: Clock = systemClock;
   readonly ids: Ids = ulids;
   readonly cells: CellPool;
   #store!: Store;
+  #gateway!: Gateway;
   #tools!: ToolCells;
   #scheduler!: Scheduler;
   #watch!: Watch;
@@ -108,6 +121,10 @@ export class Kernel {
 
   get store(): Store {
     return this.#store;
+  }
+
+  get gateway(): Gateway {
+    return this.#gateway;
   }
 
   get tools(): ToolCells {
@@ -175,7 +192,9 @@ export class Kernel {
   async #start(): Promise<void> {
     const { config, clock, ids, events, cells } = this;
     const { log } = config;
-    const gateway = new GatewayDoor(config.playbooks, config.provider ?? null);
+    const { provider = null, models } = config;
+    const gateway = new GatewayDoor(config.playbooks, provider, config.patience);
+    this.#gateway = gateway;
     const files = new FilesDoor(config.workspaces);
     const wake = (runnable: Parameters<Scheduler["wake"]>[0]) => this.#scheduler.wake(runnable);
     const drop = (addresses: readonly string[]) => this.#scheduler.drop(addresses);
@@ -185,6 +204,9 @@ export class Kernel {
       files,
       tools: this.#tools,
       outputs: this.outputs,
+      drafts: this.drafts,
+      provider,
+      models,
       containment: config.containment,
       events,
       clock,

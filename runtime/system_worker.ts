@@ -2,6 +2,7 @@
  * The kernel's side of a system Web Worker that answers requests: the gateway and the files actor.
  * One request, one reply, matched by number; when the worker dies, whoever waits is told.
  */
+import { PIECES_EVERY_MS } from "./core/limits.ts";
 import type { Child } from "./supervisor.ts";
 
 /** A request, or that the one with this number is called off. */
@@ -10,9 +11,9 @@ export type Ask = { readonly id: number; readonly body: unknown } | {
   readonly abort: true;
 };
 
-/** A piece of an answer on its way, the answer itself, or why there is none. */
+/** Pieces of answers on their way, each with its number; an answer itself, or why there is none. */
 export type Told =
-  | { readonly id: number; readonly piece: unknown }
+  | { readonly pieces: readonly (readonly [id: number, piece: unknown])[] }
   | { readonly id: number; readonly ok: unknown }
   | { readonly id: number; readonly error: string };
 
@@ -45,8 +46,11 @@ export class SystemWorker implements Child {
       this.#waiting.clear();
     });
     this.#worker.onmessage = ({ data }: MessageEvent<Told>) => {
+      if ("pieces" in data) {
+        for (const [id, piece] of data.pieces) this.#waiting.get(id)?.onPiece(piece);
+        return;
+      }
       const waiting = this.#waiting.get(data.id);
-      if ("piece" in data) return waiting?.onPiece(data.piece);
       this.#waiting.delete(data.id);
       if ("error" in data) waiting?.reject(new Error(data.error));
       else waiting?.resolve(data.ok);
@@ -103,6 +107,7 @@ export function serve(answer: (body: unknown, asking: Asking) => Promise<unknown
     postMessage(told: Told): void;
   };
   const under_way = new Map<number, AbortController>();
+  const pieces = new Pieces((pieces) => scope.postMessage({ pieces }));
   scope.onmessage = async ({ data }) => {
     const { id } = data;
     if ("abort" in data) return under_way.get(id)?.abort();
@@ -110,12 +115,43 @@ export function serve(answer: (body: unknown, asking: Asking) => Promise<unknown
     under_way.set(id, controller);
     try {
       const { signal } = controller;
-      const tell = (piece: unknown) => scope.postMessage({ id, piece });
-      scope.postMessage({ id, ok: await answer(data.body, { signal, tell }) });
+      const tell = (piece: unknown) => pieces.add(id, piece);
+      const ok = await answer(data.body, { signal, tell });
+      pieces.flush();
+      scope.postMessage({ id, ok });
     } catch (error) {
+      pieces.flush();
       scope.postMessage({ id, error: (error as Error).message });
     } finally {
       under_way.delete(id);
     }
   };
+}
+
+/** Pieces of all answers together: the first after a pause leaves at once, the others soon. */
+class Pieces {
+  #held: [number, unknown][] = [];
+  #resting = false;
+
+  constructor(readonly send: (pieces: [number, unknown][]) => void) {}
+
+  add(id: number, piece: unknown): void {
+    this.#held.push([id, piece]);
+    if (!this.#resting) this.#rest();
+  }
+
+  flush(): void {
+    if (this.#held.length === 0) return;
+    this.send(this.#held);
+    this.#held = [];
+  }
+
+  #rest(): void {
+    this.flush();
+    this.#resting = true;
+    setTimeout(() => {
+      this.#resting = false;
+      if (this.#held.length > 0) this.#rest();
+    }, PIECES_EVERY_MS);
+  }
 }

@@ -6,6 +6,8 @@ import type {
   DocumentDefinition,
   ToolDefinition,
 } from "../runtime/core/definitions.ts";
+import { NANO, type Price } from "../runtime/core/budget.ts";
+import type { ModelTable } from "../runtime/core/models.ts";
 import type { Playbook } from "../runtime/core/offline.ts";
 import { definitionOf, issuesOf, TOOLKIT } from "../runtime/core/toolkit.ts";
 
@@ -79,6 +81,46 @@ export async function readSeeds(): Promise<Seeds> {
 export async function readPlaybooks(): Promise<Playbook[]> {
   const files = await readFolder("playbooks", ".yaml");
   return files.map(({ file, text }) => checked(file, playbook, parse(text)));
+}
+
+const price = z.strictObject({
+  input: z.number().min(0),
+  cache_write: z.number().min(0),
+  cache_read: z.number().min(0),
+  output: z.number().min(0),
+  web_search: z.number().min(0),
+});
+
+const model = z.strictObject({
+  name: z.string().min(1),
+  context_tokens: z.int().min(1),
+  output_tokens: z.int().min(1),
+  price: price.nullable(),
+  above: z.strictObject({ input_tokens: z.int().min(1), price }).optional(),
+});
+
+/** What is known about models, prices as billionths of a dollar. */
+export async function readModels(): Promise<ModelTable> {
+  const file = "seeds/models.yaml";
+  const text = await Deno.readTextFile(new URL("./models.yaml", import.meta.url));
+  const models = checked(file, z.array(model), parse(text));
+  return new Map(models.map(({ name, price, above, ...facts }) => {
+    const higher = above && { ...above, price: inNano(above.price) };
+    const known = price && { ...inNano(price), ...higher ? { above: higher } : {} };
+    return [name, { ...facts, price: known }];
+  }));
+}
+
+/** From dollars for a million tokens, and for a thousand searches. */
+function inNano({ web_search, ...tokens }: z.infer<typeof price>): Price {
+  const each = (dollars: number) => Math.round(dollars * 1_000);
+  return {
+    input: each(tokens.input),
+    cache_write: each(tokens.cache_write),
+    cache_read: each(tokens.cache_read),
+    output: each(tokens.output),
+    web_search: Math.round(web_search * NANO / 1_000),
+  };
 }
 
 async function readMarkdown<T>(folder: string, schema: z.ZodType<T>) {

@@ -252,7 +252,10 @@ Deno.test("the text of a reply is shown as it comes", async () => {
   });
   const { root_id } = await one.kernel.store.read.selectFrom("trees").select("root_id")
     .where("id", "=", id).executeTakeFirstOrThrow();
-  await until("the first half", () => one.kernel.outputs.of(root_id)?.includes("a thought"));
+  await until(
+    "the first half",
+    () => one.kernel.drafts.of(root_id)?.blocks[0]?.text.startsWith("a thought"),
+  );
   assert.deepEqual(await replies(one.kernel, id), []);
   go();
   await finished(one.kernel, id);

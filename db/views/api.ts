@@ -1,5 +1,6 @@
 /** What the API shows: trees, tasks and journals in the shapes of the agreement. */
-import type { Kysely, Selectable } from "kysely";
+import { type Kysely, type Selectable, sql } from "kysely";
+import { NANO } from "../../runtime/core/budget.ts";
 import { PAGE_ROWS_MAX } from "../../runtime/core/limits.ts";
 import type { Status } from "../../runtime/core/protocol.ts";
 import type { EntriesTable, Schema, TasksTable, TreesTable } from "../schema.ts";
@@ -96,23 +97,40 @@ export type TaskView = ReturnType<typeof taskOf>;
 export type EntryView = ReturnType<typeof entryOf>;
 
 async function usageOf(db: Kysely<Schema>, tree_id: string) {
+  const sum = (column: keyof UsageColumns) => sql<number>`coalesce(sum(${sql.ref(column)}), 0)`;
   const row = await db.selectFrom("tasks")
     .select(({ fn }) => [
-      fn.sum<number | null>("input_tokens").as("input_tokens"),
-      fn.sum<number | null>("output_tokens").as("output_tokens"),
       fn.max("model").as("model"),
+      sum("input_tokens").as("input_tokens"),
+      sum("cache_read_tokens").as("cache_read_tokens"),
+      sum("cache_write_tokens").as("cache_write_tokens"),
+      sum("output_tokens").as("output_tokens"),
+      sum("cost_nano").as("cost_nano"),
+      sum("unpriced_calls").as("unpriced_calls"),
     ])
-    .where("tree_id", "=", tree_id).executeTakeFirst();
-  return {
-    model: row?.model ?? null,
-    usage: usage(row?.input_tokens ?? 0, row?.output_tokens ?? 0, row?.model ?? null),
-  };
+    .where("tree_id", "=", tree_id).executeTakeFirstOrThrow();
+  return { model: row.model, usage: usage(row) };
 }
 
-/** The offline model costs nothing; what another one costs is unknown until prices are known. */
-function usage(input_tokens: number, output_tokens: number, model: string | null) {
-  const cost_usd = model === null || model === "offline" ? 0 : null;
-  return { input_tokens, output_tokens, cost_usd };
+type UsageColumns = Pick<
+  Selectable<TasksTable>,
+  | "input_tokens"
+  | "cache_read_tokens"
+  | "cache_write_tokens"
+  | "output_tokens"
+  | "cost_nano"
+  | "unpriced_calls"
+>;
+
+/** Tokens as counted; the cost is null when some of it is unknown, and never zero instead. */
+function usage(row: UsageColumns) {
+  return {
+    input_tokens: row.input_tokens,
+    cache_read_tokens: row.cache_read_tokens,
+    cache_write_tokens: row.cache_write_tokens,
+    output_tokens: row.output_tokens,
+    cost_usd: row.unpriced_calls > 0 ? null : row.cost_nano / NANO,
+  };
 }
 
 function treeOf(
@@ -153,7 +171,7 @@ function taskOf(row: Selectable<TasksTable>) {
     summary: row.summary,
     reason: row.reason,
     model: row.model,
-    usage: usage(row.input_tokens, row.output_tokens, row.model),
+    usage: usage(row),
     timeout_seconds: row.timeout_seconds,
     ...times(row),
   };

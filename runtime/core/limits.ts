@@ -97,10 +97,59 @@ export const STOP_GRACE_MS = 3_000;
 
 /** Tokens of one reply: a long file fits; a reply that is cut off there goes on in the next turn. */
 export const MODEL_OUTPUT_TOKENS_MAX = 32_000;
-/** Times that the SDK asks before a call fails: with its back-off half a minute of outage passes. */
-export const MODEL_ATTEMPTS_MAX = 5;
-/** Without any event for so long a stream counts as broken; the API sends pings far more often. */
+/** Window of a model that nobody knows; one that is smaller says so, and then less is kept. */
+export const CONTEXT_TOKENS_UNKNOWN = 200_000;
+/** Bytes of a token in common text and JSON; an exact count comes with each reply. */
+export const TOKEN_BYTES = 3;
+/** Tokens of one picture at the most, whatever its size. */
+export const IMAGE_TOKENS_MAX = 5_000;
+/** What a provider adds to a prompt with tools, and around messages. */
+export const TOOL_USE_TOKENS = 1_000;
+/** Share of a window that a prompt may take with room for its reply, before older turns are summarised. */
+export const WINDOW_SHARE = 0.9;
+/** Longest summary of older turns: a twentieth of the smallest common window. */
+export const SUMMARY_TOKENS_MAX = 8_000;
+/** Characters of a tool's result that the writer of a summary is shown at first. */
+export const COMPACTED_RESULT_CHARS_MAX = 20_000;
+/** Characters of what an agent began with that stay whole beside a summary. */
+export const PLAN_CHARS_MAX = 8_000;
+/** While a model answers, its task counts as moving; written down so often. */
+export const MODEL_PROGRESS_MS = 5_000;
+/** Largest picture or document that a tool may give, in bytes: the provider's own bound on one. */
+export const MEDIA_BYTES_MAX = 3_500_000;
+/** A budget that leaves less than this for a reply has no room for a call: it would be cut off. */
+export const MODEL_OUTPUT_TOKENS_LEAST = 1_024;
+/** Attempts of one call that the provider's faults may take, waiting for its limits not counted. */
+export const MODEL_ATTEMPTS_MAX = 6;
+/** First pause after such a fault; doubles each time, and half of it is drawn. */
+export const MODEL_RETRY_FIRST_MS = 500;
+/** Longest pause that Troupe chooses itself; a provider may ask for more within the deadline. */
+export const MODEL_RETRY_MAX_MS = 30_000;
+/** One call with all that it waits for: a rate limit's minute a few times over, and a long reply. */
+export const MODEL_DEADLINE_MS = 15 * 60_000;
+/** Before the first byte: a local model reads a long prompt for minutes on a small machine. */
+export const MODEL_FIRST_BYTE_MS = 5 * 60_000;
+/** Without a byte for so long a stream counts as broken; the API sends pings far more often. */
 export const MODEL_SILENCE_MS = 60_000;
+/** Calls of one model at once: more than agents can run on a large machine; each holds a socket. */
+export const MODEL_CALLS_MAX = 512;
+/** Calls that may wait for one model: as many as actors can wait for anything. */
+export const MODEL_QUEUE_MAX = 10_000;
+/** Failures in a row after which a model is left alone for a while. */
+export const BREAKER_FAILURES = 5;
+/** First such pause; doubles while the model stays away. */
+export const BREAKER_FIRST_MS = 5_000;
+/** Longest such pause: somebody who comes back is not kept waiting much longer than a minute. */
+export const BREAKER_MAX_MS = 60_000;
+/** What is streamed leaves a system worker so often at the most: ten calls or a thousand cost the same. */
+export const PIECES_EVERY_MS = 10;
+
+/** Uses of the web that one call may make, searching and fetching each: bounds what it can cost. */
+export const WEB_USES_MAX = 5;
+/** Tokens that the results of one search add to the prompt; the provider tells no bound of its own. */
+export const WEB_SEARCH_TOKENS_MAX = 20_000;
+/** Tokens of one fetched page that reach the model. */
+export const WEB_FETCH_TOKENS_MAX = 20_000;
 
 // Cells.
 

@@ -14,18 +14,35 @@ export interface ToolUseBlock {
   readonly id: string;
   readonly name: string;
   readonly input: unknown;
+  /** The arguments as they came, when they are not JSON; `input` is empty then. */
+  readonly broken?: string;
+}
+
+/** A picture or a PDF, as base64. */
+export interface MediaBlock {
+  readonly type: "image" | "document";
+  readonly source: {
+    readonly type: "base64";
+    readonly media_type: string;
+    readonly data: string;
+  };
 }
 
 export interface ToolResultBlock {
   readonly type: "tool_result";
   readonly tool_use_id: string;
-  readonly content: string;
+  readonly content: string | readonly (TextBlock | MediaBlock)[];
   readonly is_error?: boolean;
 }
 
 /** What only the provider reads (thinking with its signature, its own tools): given back as it came. */
 export interface OpaqueBlock {
-  readonly type: "thinking" | "redacted_thinking" | "server_tool_use" | "web_search_tool_result";
+  readonly type:
+    | "thinking"
+    | "redacted_thinking"
+    | "server_tool_use"
+    | "web_search_tool_result"
+    | "web_fetch_tool_result";
   readonly [field: string]: unknown;
 }
 
@@ -59,17 +76,47 @@ export interface ToolDefinition {
 }
 
 export interface ModelRequest {
-  readonly model: string;
+  readonly model: Alias;
   /** In this order: core instruction, agent instruction with its tags, one block per document. */
   readonly system: readonly TextBlock[];
   readonly tools: readonly ToolDefinition[];
+  /** Whether the provider's own tools (`web_search`, `web_fetch`) are offered too. */
+  readonly web: boolean;
+  /** Whether a call may be made; without, the reply is text. */
+  readonly calls: boolean;
   readonly messages: readonly ModelMessage[];
+  /** Most tokens that the reply may have. */
+  readonly max_tokens: number;
 }
 
-export interface Usage {
+/** A call of a model, and whose it is: trees share what a provider allows. */
+export interface ModelCall {
+  readonly request: ModelRequest;
+  readonly task_id: string;
+  readonly tree_id: string;
+  /** The tree's, 0 to 9. */
+  readonly priority: number;
+  /** Tokens of the prompt, as far as they can be known before. */
   readonly input_tokens: number;
-  readonly output_tokens: number;
 }
+
+/** What a call used. */
+export interface Usage {
+  /** Of the whole prompt, what was read from or written into the provider's cache included. */
+  readonly input_tokens: number;
+  readonly cache_read_tokens: number;
+  readonly cache_write_tokens: number;
+  readonly output_tokens: number;
+  readonly web_searches: number;
+}
+
+export const NO_USAGE: Usage = {
+  input_tokens: 0,
+  cache_read_tokens: 0,
+  cache_write_tokens: 0,
+  output_tokens: 0,
+  web_searches: 0,
+};
 
 /** Why a reply ends. `pause_turn`: the provider's own tools want another round. */
 export type StopReason =
@@ -81,9 +128,14 @@ export type StopReason =
   | "refusal"
   | "model_context_window_exceeded";
 
-/** A call that must not be made again: the key is wrong, the account empty, the prompt too long. */
+/**
+ * Why there is no reply. `task`: the same call would fail again. `tree`: no other call of the tree would
+ * fare better (the key is wrong, the account is empty). `too_long`: a shorter prompt may do. `again`: the
+ * reply broke off, and what it had used until then is to be accounted for before it is asked for anew.
+ */
 export interface ModelFailure {
   readonly failed: string;
+  readonly concerns: "task" | "tree" | "too_long" | "again";
 }
 
 export interface ModelReply {
@@ -94,6 +146,19 @@ export interface ModelReply {
   readonly usage: Usage;
 }
 
+/**
+ * What becomes known of a reply on its way. `waiting`: why nothing comes yet. `begun`: a stream
+ * begins, and what an earlier attempt sent is void. `block` opens a block, `delta` goes on with it.
+ */
+export type Piece =
+  | { readonly type: "waiting"; readonly why: string }
+  | { readonly type: "begun" }
+  | { readonly type: "block"; readonly kind: BlockKind; readonly name?: string }
+  | { readonly type: "delta"; readonly text: string }
+  | { readonly type: "usage"; readonly model: string; readonly usage: Usage };
+
+export type BlockKind = "text" | "thinking" | "tool_input";
+
 /** The calls in a reply, in the order in which they stand. */
 export function callsOf(content: ModelReply["content"]): ToolUseBlock[] {
   return content.filter((block): block is ToolUseBlock => block.type === "tool_use");
@@ -103,4 +168,10 @@ export function callsOf(content: ModelReply["content"]): ToolUseBlock[] {
 export function textOf(content: ModelReply["content"]): string {
   return content.filter((block): block is TextBlock => block.type === "text")
     .map(({ text }) => text).join("\n").trim();
+}
+
+/** The text of a tool's result without its pictures. */
+export function textIn({ content }: ToolResultBlock): string {
+  if (typeof content === "string") return content;
+  return content.flatMap((block) => block.type === "text" ? [block.text] : []).join("\n");
 }

@@ -3,7 +3,14 @@
  * It claims no intelligence. It plays playbooks for the demo tasks, knows a few plain skills, and
  * says what it is for anything else. Like any model it sees nothing but the request.
  */
-import type { ModelMessage, ModelReply, ModelRequest, ToolResultBlock } from "./model.ts";
+import {
+  type ModelMessage,
+  type ModelReply,
+  type ModelRequest,
+  NO_USAGE,
+  textIn,
+  type ToolResultBlock,
+} from "./model.ts";
 import { solve } from "./skills.ts";
 
 /** A line of a playbook: for which agent and task, and what to reply turn by turn. */
@@ -170,8 +177,9 @@ function fillIn(text: string, groups: readonly string[], scene: Scene): string {
 
 /** Reads a tool's result; what a child returned is JSON with its status, result and summary. */
 export function outcomeOf(block: ToolResultBlock): { status: "success" | "failure"; text: string } {
+  const said = textIn(block);
   try {
-    const child = JSON.parse(block.content);
+    const child = JSON.parse(said);
     if (typeof child?.status === "string") {
       const text = child.result ?? child.summary ?? child.reason ?? "";
       return { status: child.status === "done" ? "success" : "failure", text };
@@ -179,7 +187,7 @@ export function outcomeOf(block: ToolResultBlock): { status: "success" | "failur
   } catch {
     // Plain text.
   }
-  return { status: block.is_error ? "failure" : "success", text: block.content };
+  return { status: block.is_error ? "failure" : "success", text: said };
 }
 
 function reply(scene: Scene, ...parts: (string | Call)[]): ModelReply {
@@ -196,6 +204,6 @@ function reply(scene: Scene, ...parts: (string | Call)[]): ModelReply {
     model: OFFLINE,
     content,
     stop_reason: calls ? "tool_use" : "end_turn",
-    usage: { input_tokens: 0, output_tokens: 0 },
+    usage: NO_USAGE,
   };
 }

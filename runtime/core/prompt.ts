@@ -3,9 +3,17 @@
  * the longest prefix the same from turn to turn (core instruction, agent, documents, tools, then the
  * conversation), so that a provider's prompt cache holds.
  */
-import { callsOf, type ModelMessage, type ModelReply, type ModelRequest } from "./model.ts";
+import {
+  type Alias,
+  callsOf,
+  type MediaBlock,
+  type ModelMessage,
+  type ModelReply,
+  type ModelRequest,
+} from "./model.ts";
 import type { TextBlock, ToolDefinition, ToolResultBlock } from "./model.ts";
 import type { Message } from "./protocol.ts";
+import { coverOf, planOf } from "./window.ts";
 
 /** What every agent is told before its own instruction. */
 export const CORE_INSTRUCTION =
@@ -26,7 +34,12 @@ with what stood in the way. Never claim what you have not done or seen.`;
 
 /** What the prompt of a turn is made of. Documents and tools in the order of their attachment. */
 export interface PromptParts {
-  readonly model: string;
+  readonly model: Alias;
+  readonly max_tokens: number;
+  /** Whether its agent may use the provider's own web tools. */
+  readonly web: boolean;
+  /** Pictures and documents that the journal names, by hash. */
+  readonly media: ReadonlyMap<string, MediaBlock>;
   readonly agent: { readonly name: string; readonly instruction: string };
   readonly task: { readonly id: string; readonly depth: number; readonly instruction: string };
   readonly documents: readonly { readonly name: string; readonly content: string }[];
@@ -51,16 +64,23 @@ export function assemblePrompt(parts: PromptParts): ModelRequest {
       ),
     ],
     tools: parts.tools,
-    messages: conversation(parts.journal),
+    web: parts.web,
+    calls: true,
+    max_tokens: parts.max_tokens,
+    messages: conversation(parts.journal, parts.media),
   };
 }
 
 /**
  * Folds a journal into the conversation. Each `tool_use` is followed by its `tool_result` in the
  * next user message, in the order of the calls, whatever order the results arrived in; a hint that
- * came meanwhile stands after them.
+ * came meanwhile stands after them. Turns that were summarised are left out for their summary; what the
+ * agent began with stays beside it.
  */
-export function conversation(journal: readonly Message[]): ModelMessage[] {
+export function conversation(
+  journal: readonly Message[],
+  media: ReadonlyMap<string, MediaBlock> = new Map(),
+): ModelMessage[] {
   const messages: ModelMessage[] = [];
   let calls: string[] = [];
   let results = new Map<string, ToolResultBlock>();
@@ -75,10 +95,23 @@ export function conversation(journal: readonly Message[]): ModelMessage[] {
     said = [];
   };
 
-  for (const message of journal) {
+  const compacted = journal.findLast(({ type }) => type === "context.compacted");
+  if (compacted) {
+    const plan = planOf(journal);
+    said.push(text(BEGIN));
+    if (plan) said.push(text(`You began with these words:\n<plan>\n${plan}\n</plan>`));
+    said.push(
+      text(
+        "Your earlier turns were summarised by yourself, because they had grown too long:\n" +
+          `<summary>\n${compacted.summary}\n</summary>\nGo on from there.`,
+      ),
+    );
+  }
+
+  for (const message of journal.slice(compacted ? coverOf(compacted) : 0)) {
     switch (message.type) {
       case "task.started":
-        said.push(text("Begin with your task."));
+        said.push(text(BEGIN));
         break;
       case "model.replied": {
         flush();
@@ -92,11 +125,12 @@ export function conversation(journal: readonly Message[]): ModelMessage[] {
         break;
       }
       case "tool.replied": {
-        const { call_id, content, is_error } = message as unknown as ToolReplied;
+        const { call_id, content, is_error, media: hashes } = message as unknown as ToolReplied;
+        const shown = (hashes ?? []).flatMap((hash) => media.get(hash) ?? []);
         results.set(call_id, {
           type: "tool_result",
           tool_use_id: call_id,
-          content,
+          content: shown.length > 0 ? [text(content), ...shown] : content,
           ...(is_error ? { is_error } : {}),
         });
         break;
@@ -114,10 +148,19 @@ export function conversation(journal: readonly Message[]): ModelMessage[] {
   return messages;
 }
 
+const BEGIN = "Begin with your task.";
+
 interface ToolReplied {
   readonly call_id: string;
   readonly content: string;
   readonly is_error?: boolean;
+  /** Hashes of pictures and documents that belong to it. */
+  readonly media?: readonly string[];
+}
+
+/** The hashes of pictures and documents that a journal names. */
+export function mediaNamed(journal: readonly Message[]): string[] {
+  return journal.flatMap((message) => (message as unknown as Partial<ToolReplied>).media ?? []);
 }
 
 function interrupted(id: string): ToolResultBlock {

@@ -1,4 +1,5 @@
 /** The plain skills of the offline model: what it can do for an agent without a playbook. */
+import { textIn } from "./model.ts";
 import { type Call, endTask, outcomeOf, type Scene } from "./offline.ts";
 
 /** The next calls for a task that one of the skills knows, or null. */
@@ -208,7 +209,7 @@ function attachNamed({ task, called, results }: Scene, list: string, attach: str
     case undefined:
       return [{ tool: list, input: {} }];
     case list: {
-      const listed = [...results[0].content.matchAll(/^- (\w+):/gm)].map(([, name]) => name);
+      const listed = [...textIn(results[0]).matchAll(/^- (\w+):/gm)].map(([, name]) => name);
       const wanted = listed.filter((name) => new RegExp(`\\b${name}\\b`).test(task));
       if (wanted.length > 0) return wanted.map((name) => ({ tool: attach, input: { name } }));
       return [endTask("failure", "The offline model attaches only what a request names")];

@@ -1,32 +1,54 @@
 /** Inside the gateway's Web Worker: the provider's model, or the offline model. */
-import { answerOffline, type Playbook } from "../core/offline.ts";
+import { MODEL_DEADLINE_MS, MODEL_FIRST_BYTE_MS, MODEL_SILENCE_MS } from "../core/limits.ts";
+import type { ModelCall, ModelFailure, ModelReply, Piece } from "../core/model.ts";
+import { answerOffline } from "../core/offline.ts";
+import { systemClock } from "../ports.ts";
 import { serve } from "../system_worker.ts";
 import type { GatewayRequest } from "./gateway.ts";
-import type { AskProvider } from "./provider.ts";
+import type { PatientModel } from "./patience.ts";
 
-let playbooks: readonly Playbook[] = [];
-let provider: AskProvider | null = null;
+type Ask = (
+  call: ModelCall,
+  signal: AbortSignal,
+  onPiece: (piece: Piece) => void,
+) => Promise<ModelReply | ModelFailure>;
+
+let ask: Ask | null = null;
+let model: PatientModel | null = null;
 
 serve(async (body, { signal, tell }) => {
   const asked = body as GatewayRequest;
   switch (asked.type) {
     case "open":
-      playbooks = asked.playbooks;
-      // Loaded only where a model is connected: the SDK takes a while.
-      if (asked.provider) {
-        provider = (await import("./provider.ts")).connect(asked.provider, key());
-      }
+      ask = await answering(asked);
       return null;
-    case "ask": {
-      if (provider) return await provider(asked.request, signal, tell);
-      const reply = answerOffline(asked.request, playbooks);
-      // A playbook may ask for silence: that is what the watch for stuck tasks is there for.
-      return reply ?? await new Promise(() => {});
-    }
+    case "ask":
+      return await ask!(asked.call, signal, tell);
+    case "views":
+      return model?.views() ?? [];
   }
 });
 
-/** Servers of one's own often want none, but the SDK does. */
-function key(): string {
-  return Deno.env.get("ANTHROPIC_API_KEY") || "none";
+async function answering(
+  { playbooks, provider, patience }: Extract<GatewayRequest, { type: "open" }>,
+): Promise<Ask> {
+  if (!provider) {
+    // A playbook may ask for silence: that is what the watch for stuck tasks is there for.
+    return async ({ request }) =>
+      answerOffline(request, playbooks) ?? await new Promise<never>(() => {});
+  }
+  // Loaded only where a model is connected: the SDK takes a while.
+  const [{ connect, NO_KEY }, { PatientModel }] = await Promise.all([
+    import("./provider.ts"),
+    import("./patience.ts"),
+  ]);
+  const waits = {
+    deadline_ms: MODEL_DEADLINE_MS,
+    first_byte_ms: MODEL_FIRST_BYTE_MS,
+    silence_ms: MODEL_SILENCE_MS,
+    ...patience,
+  };
+  const attempt = connect(provider, Deno.env.get("ANTHROPIC_API_KEY") || NO_KEY, waits);
+  const patient = model = new PatientModel(attempt, provider.models, waits, systemClock);
+  return (call, signal, onPiece) => patient.ask(call, signal, onPiece);
 }

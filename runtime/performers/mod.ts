@@ -27,6 +27,8 @@ import { callWritten, createTool } from "./workshop.ts";
 export interface Outcome {
   /** What else becomes true with it. */
   readonly statements?: readonly Statement[];
+  /** What is true even when nobody wants the outcome any more: what it cost. */
+  readonly anyway?: readonly Statement[];
   /** What its actor is told; nothing when somebody else will tell it. */
   readonly reply?: Message;
   /** It is not done yet: a person has to allow it, and then it is performed again. */
@@ -105,7 +107,7 @@ export class Performers implements Performing {
     const { effect, address } = due;
     switch (effect.type) {
       case "ask_model":
-        return await askModel(this.#parts, address, effect.turn, signal);
+        return await askModel(this.#parts, { key: due.key, address, turn: effect.turn }, signal);
       case "start_child":
         return await startChild(this.#parts, address, { ...effect, call_id: null });
       case "call_tool": {
@@ -184,7 +186,8 @@ export class Performers implements Performing {
     const { address, tree_id, key } = due;
     const now = clock.now();
     const close = outcome.hold ? holdEffect({ key }) : finishEffect({ key, now });
-    const unit = [close, touchTask({ id: address }), ...outcome.statements ?? []];
+    const { statements = [], anyway = [] } = outcome;
+    const unit = [close, touchTask({ id: address }), ...anyway, ...statements];
     if (outcome.reply) {
       const message = outcome.reply;
       unit.push(enqueue({ id: ids.next(), tree_id, to: address, from: "performer", message }, now));
@@ -196,7 +199,8 @@ export class Performers implements Performing {
     }));
     if (!result.ok) {
       // The effect itself is no longer wanted, or a limit refused what it wanted to add.
-      if (result.refused && outcome.statements && outcome.statements.length > 0) {
+      if (result.refused && anyway.length > 0) await store.commit(anyway);
+      if (result.refused && statements.length > 0) {
         await this.#commit(due, failed(due.effect, result.reason), runnable);
       } else if (!result.refused) log(`Cannot commit the outcome of ${key}: ${result.reason}`);
       return;

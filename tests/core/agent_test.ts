@@ -7,6 +7,7 @@ import {
   REPEATED_CALLS_MAX,
   RESULT_BYTES_MAX,
 } from "../../runtime/core/limits.ts";
+import { NO_USAGE } from "../../runtime/core/model.ts";
 import type { Effect } from "../../runtime/core/protocol.ts";
 
 type Call = [id: string, name: string, input?: unknown];
@@ -27,7 +28,7 @@ const calls = (turn: number, ...made: Call[]): AgentMessage => ({
   model: "test",
   content: made.map(([id, name, input = {}]) => ({ type: "tool_use", id, name, input })),
   stop_reason: "tool_use",
-  usage: { input_tokens: 1, output_tokens: 1 },
+  usage: { ...NO_USAGE, input_tokens: 1, output_tokens: 1 },
 });
 
 const says = (
@@ -40,7 +41,7 @@ const says = (
   model: "test",
   content: text ? [{ type: "text", text }] : [],
   stop_reason,
-  usage: { input_tokens: 1, output_tokens: 1 },
+  usage: { ...NO_USAGE, input_tokens: 1, output_tokens: 1 },
 });
 
 const result = (call_id: string, content = "ok"): AgentMessage => ({

@@ -10,6 +10,9 @@ import type { Message } from "../../runtime/core/protocol.ts";
 
 const parts: PromptParts = {
   model: "default",
+  max_tokens: 1000,
+  web: false,
+  media: new Map(),
   agent: { name: "generalist", instruction: "Do ordinary work." },
   task: { id: "T1", depth: 2, instruction: "Count the sheep" },
   documents: [{ name: "first", content: "One." }, { name: "second", content: "Two." }],

@@ -13,6 +13,9 @@ function answers(
 ): Call[] {
   const request = assemblePrompt({
     model: "default",
+    max_tokens: 1000,
+    web: false,
+    media: new Map(),
     agent: { name: "generalist", instruction: "Work." },
     task: { id: "T", depth: 0, instruction: task },
     documents: [],

@@ -30,6 +30,7 @@ export async function startKernel(
     kinds,
     spare: {},
     playbooks: [],
+    models: new Map(),
     log: () => {},
     onOpen: () => Promise.resolve(),
     ...options,

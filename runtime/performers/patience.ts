@@ -1,0 +1,124 @@
+/**
+ * Carries one call of a model through what its provider does to it: waits in the lane, tries again
+ * after faults that pass, and gives up when a deadline is over or trying again would be of no use.
+ */
+import { MODEL_ATTEMPTS_MAX, MODEL_RETRY_FIRST_MS, MODEL_RETRY_MAX_MS } from "../core/limits.ts";
+import type { ModelCall, ModelFailure, ModelReply, Piece, Provider } from "../core/model.ts";
+import type { Clock } from "../ports.ts";
+import { Lane, type LaneView, type Passage } from "./lane.ts";
+import { type Attempt, Fault, type Patience } from "./provider.ts";
+
+export class PatientModel {
+  readonly #lanes = new Map<string, Lane>();
+
+  constructor(
+    readonly attempt: Attempt,
+    readonly models: Provider["models"],
+    readonly patience: Patience,
+    readonly clock: Clock,
+  ) {}
+
+  /** Every lane that was ever asked for, by its model's name. */
+  views(): LaneView[] {
+    return [...this.#lanes.values()].map((lane) => lane.view());
+  }
+
+  /** @throws the signal's reason when the call is called off */
+  async ask(
+    call: ModelCall,
+    signal: AbortSignal,
+    onPiece: (piece: Piece) => void,
+  ): Promise<ModelReply | ModelFailure> {
+    const late = new AbortController();
+    const { deadline_ms } = this.patience;
+    const deadline = this.clock.now() + deadline_ms;
+    const callOff = this.clock.after(deadline_ms, () => late.abort(new Error("too late")));
+    const either = AbortSignal.any([signal, late.signal]);
+    const lane = this.#lane(this.models[call.request.model]);
+    let last: Fault | null = null;
+    let attempts = 0;
+    try {
+      for (;;) {
+        const passage = await lane.enter(call, either, (why) => onPiece({ type: "waiting", why }));
+        let begun = false;
+        const listening = {
+          onLimits: passage.heard,
+          onPiece: (piece: Piece) => {
+            begun ||= piece.type === "begun";
+            onPiece(piece);
+          },
+        };
+        try {
+          const reply = await this.attempt(call.request, either, listening);
+          passage.succeeded();
+          return reply;
+        } catch (error) {
+          if (either.aborted) {
+            passage.abandoned();
+            throw error;
+          }
+          const fault = error as Fault;
+          tell(passage, fault);
+          if (fault.concerns !== "again" || begun) {
+            return { failed: fault.message, concerns: fault.concerns };
+          }
+          last = fault;
+          if (!isPatientlyLimited(fault)) attempts++;
+          const again_at = this.clock.now() + (fault.retry_after_ms ?? 0);
+          if (attempts >= MODEL_ATTEMPTS_MAX || again_at > deadline) {
+            return { failed: fault.message, concerns: "task" };
+          }
+          onPiece({ type: "waiting", why: fault.message });
+          await this.#pause(pauseFor(fault, attempts), either);
+        }
+      }
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (!late.signal.aborted) throw error;
+      const said = last ? `: ${last.message}` : ", waiting for its turn";
+      return { failed: `No answer within ${deadline_ms / 1000} s${said}`, concerns: "task" };
+    } finally {
+      callOff();
+    }
+  }
+
+  #lane(model: string): Lane {
+    const lane = this.#lanes.get(model) ?? new Lane(model, this.clock);
+    this.#lanes.set(model, lane);
+    return lane;
+  }
+
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const leave = () => {
+        callOff();
+        reject(signal.reason);
+      };
+      const callOff = this.clock.after(ms, () => {
+        signal.removeEventListener("abort", leave);
+        resolve();
+      });
+      signal.addEventListener("abort", leave, { once: true });
+    });
+  }
+}
+
+/** What a fault says about the provider: used-up limits and wrong requests are no failure of its. */
+function tell(passage: Passage, { concerns, limited, message, retry_after_ms }: Fault): void {
+  const its_own = concerns === "again" && !limited;
+  passage.failed(retry_after_ms, its_own ? message : null);
+}
+
+/** The provider says when its limits allow more: waiting for that in the lane is no attempt. */
+function isPatientlyLimited({ limited, retry_after_ms }: Fault): boolean {
+  return limited && retry_after_ms !== null && retry_after_ms >= MODEL_RETRY_FIRST_MS;
+}
+
+/** What the provider asks for, or else twice as long each time, half of it drawn. */
+function pauseFor({ retry_after_ms }: Fault, attempts: number): number {
+  // The lane keeps every call back for so long; nothing is left to wait for here.
+  if (retry_after_ms !== null) return 0;
+  const pause = Math.min(MODEL_RETRY_FIRST_MS * 2 ** (attempts - 1), MODEL_RETRY_MAX_MS);
+  return pause * (0.5 + Math.random() / 2);
+}
