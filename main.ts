@@ -9,8 +9,11 @@ import { createApp } from "./routes/app.ts";
 import { type Config, ConfigError, readConfig } from "./runtime/config.ts";
 import { EXIT } from "./runtime/core/exit.ts";
 import { VARIABLES } from "./runtime/core/launch.ts";
+import type { Provider } from "./runtime/core/model.ts";
+import { OFFLINE } from "./runtime/core/offline.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
 import { Kernel } from "./runtime/kernel.ts";
+import { recordedModels } from "./runtime/performers/cassette.ts";
 import { describeLayers, probeLayers } from "./runtime/sandbox.ts";
 import { readModels, readPlaybooks, readSeeds } from "./seeds/mod.ts";
 
@@ -46,6 +49,7 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
     new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
   const server = listen(config, (request) => answer(request));
   const layers = await probeLayers();
+  const provider = await answering(config, folder);
   const kernel = await Kernel.start({
     database_url: config.database_url,
     node_id: folder.node_id,
@@ -62,7 +66,8 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
     kinds: { agent: import.meta.resolve("./actors/agent.ts") },
     spare: { agent: Math.min(config.max_concurrent_agents, SPARE_MAX) },
     playbooks: await readPlaybooks(),
-    provider: config.provider,
+    provider,
+    cassette: config.cassette && { mode: config.cassette, folder: folder.cassettes },
     models: await readModels(),
     log,
     onOpen: async (store) => {
@@ -74,13 +79,7 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
   const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   await folder.sign({ pid: Deno.pid, url });
   console.log(`Troupe is ready on ${url}`);
-  console.log(
-    config.provider
-      ? `The model is ${config.provider.models.default} at ${
-        new URL(config.provider.base_url).host
-      }.`
-      : "No model is connected: the offline model plays the demo tasks.",
-  );
+  console.log(greeting(config, provider));
   console.log(describeLayers(layers, config.containment));
 
   const why = await Promise.race([kernel.gone, launcherGone()]);
@@ -88,6 +87,24 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
   await kernel.stop();
   if (why !== null) log(`The kernel ends: ${why}`);
   return why === null ? EXIT.ok : EXIT.restart;
+}
+
+/** Who answers: with recordings, the models that were recorded. */
+async function answering(config: Config, folder: DataFolder): Promise<Provider | null> {
+  if (config.cassette !== "replay") return config.provider;
+  try {
+    const models = await recordedModels(folder.cassettes);
+    return models.default === OFFLINE ? null : { base_url: "replay:", models };
+  } catch (error) {
+    throw new ConfigError(`Cannot start: ${(error as Error).message}`);
+  }
+}
+
+function greeting({ cassette }: Config, provider: Provider | null): string {
+  if (cassette === "replay") return "No model is asked: recorded calls are played back.";
+  const kept = cassette === "record" ? " Its calls are recorded." : "";
+  if (!provider) return `No model is connected: the offline model plays the demo tasks.${kept}`;
+  return `The model is ${provider.models.default} at ${new URL(provider.base_url).host}.${kept}`;
 }
 
 /** Warm workers at the most: each takes about 10 MB. */

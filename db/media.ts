@@ -1,5 +1,5 @@
 /** Pictures and documents of conversations, kept once by the hash of their bytes. */
-import type { Kysely } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { Schema } from "./schema.ts";
 import { query, type Statement, statement } from "./unit.ts";
 
@@ -16,6 +16,16 @@ export function addMedia(media: Media, now: number): Statement {
     query.insertInto("media").values({ ...media, created_at: now })
       .onConflict((conflict) => conflict.doNothing()),
   );
+}
+
+/** How much of a request each of them takes. */
+export function mediaSizes(
+  db: Kysely<Schema>,
+  hashes: readonly string[],
+): Promise<{ hash: string; bytes: number }[]> {
+  if (hashes.length === 0) return Promise.resolve([]);
+  return db.selectFrom("media").select(["hash", sql<number>`length(base64)`.as("bytes")])
+    .where("hash", "in", hashes).execute();
 }
 
 export function findMedia(db: Kysely<Schema>, hashes: readonly string[]): Promise<Media[]> {

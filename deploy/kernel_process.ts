@@ -28,8 +28,13 @@ export function startKernel(
 ): KernelProcess {
   const data = absolute(environment.DATA_DIR || "data");
   const sockets = socketFolder(data);
-  const process = new Deno.Command(Deno.execPath(), {
+  // A kernel that crashes leaves no image of its memory behind: the model's key is in there.
+  const [program, ...before] = isThere("prlimit")
+    ? ["prlimit", "--core=0", Deno.execPath()]
+    : [Deno.execPath()];
+  const process = new Deno.Command(program, {
     args: [
+      ...before,
       "run",
       "--quiet",
       "--no-prompt",

@@ -33,10 +33,8 @@ export async function runTask(
   const stop = () => kernel.stop();
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
   try {
-    const url = await Promise.race([
-      kernel.ready,
-      kernel.status.then(({ code }) => Promise.reject(code)),
-    ]).catch((reason: unknown) => typeof reason === "number" ? reason : EXIT.restart);
+    // Its output may end a moment before it has a code.
+    const url = await kernel.ready.catch(async () => (await kernel.status).code);
     // The kernel has said why.
     if (typeof url === "number") return url;
     return await follow(url, instruction, timeout_seconds, environment);
@@ -104,6 +102,9 @@ async function follow(
       )
     ) {
       if (type === "message") printEntry(value, agents);
+      if (type === "delta" && value.waiting) {
+        printLine(value, agents, `waits: ${short(value.waiting)}`);
+      }
       if (type !== "tree" || ended || value.ended_at === null) continue;
       ended = value as unknown as Tree;
       printResult(ended);
@@ -159,7 +160,12 @@ function printEntry(entry: Value, agents: Map<string, string>): void {
   const content = entry.content as Value;
   if (entry.type === "task.started") agents.set(id, content.agent as string);
   const line = lineOf(entry.type as string, content);
-  if (line) console.error(`${(agents.get(id) ?? id).padEnd(20)} ${line}`);
+  if (line) printLine(entry, agents, line);
+}
+
+function printLine(of: Value, agents: ReadonlyMap<string, string>, line: string): void {
+  const id = of.task_id as string;
+  console.error(`${(agents.get(id) ?? id).padEnd(20)} ${line}`);
 }
 
 function lineOf(type: string, content: Value): string | null {
@@ -167,9 +173,9 @@ function lineOf(type: string, content: Value): string | null {
     case "task.started":
       return `began: ${short(content.instruction)}`;
     case "model.replied":
-      return (content.content as Value[]).map((block) =>
-        block.type === "text" ? short(block.text) : `→ ${block.name} ${short(block.input)}`
-      ).join("  ");
+      return (content.content as Value[]).flatMap(partOf).join("  ") || null;
+    case "context.compacted":
+      return "summarised its earlier turns";
     case "tool.replied":
       return content.is_error ? `← error: ${short(content.content)}` : null;
     case "nudge":
@@ -182,6 +188,18 @@ function lineOf(type: string, content: Value): string | null {
       return `${content.status}: ${short(content.result ?? content.reason ?? "")}`;
     default:
       return null;
+  }
+}
+
+function partOf(block: Value): string[] {
+  switch (block.type) {
+    case "text":
+      return [short(block.text)];
+    case "tool_use":
+    case "server_tool_use":
+      return [`→ ${block.name} ${short(block.input)}`];
+    default:
+      return [];
   }
 }
 

@@ -1,4 +1,6 @@
 /** The small parts that every page is made of. */
+import type { UsageView } from "../db/views/pages.ts";
+import { NANO } from "../runtime/core/budget.ts";
 import type { Status } from "../runtime/core/protocol.ts";
 
 /** Characters of one text inside a journal: longer ones are cut, the API has them whole. */
@@ -23,6 +25,24 @@ export function Moment({ at }: { at: number }) {
 export function Age({ at, now }: { at: number; now: number }) {
   const iso = new Date(at).toISOString();
   return <time dateTime={iso} title={iso}>{age(now - at)}</time>;
+}
+
+/** What model calls used: tokens in, how much of them the provider's cache gave, tokens out, dollars. */
+export function Usage({ of }: { of: UsageView }) {
+  const { input_tokens, cache_read_tokens, output_tokens, cost_nano, unpriced_calls } = of;
+  if (input_tokens + output_tokens === 0) return null;
+  const share = Math.round(100 * cache_read_tokens / Math.max(1, input_tokens));
+  const cost = unpriced_calls > 0 ? "cost unknown" : dollars(cost_nano / NANO);
+  return (
+    <small class="usage">
+      {`${input_tokens.toLocaleString("en")} tokens in (${share} % cached), ` +
+        `${output_tokens.toLocaleString("en")} out, ${cost}`}
+    </small>
+  );
+}
+
+function dollars(amount: number): string {
+  return amount > 0 && amount < 0.0001 ? "under $0.0001" : `$${amount.toFixed(4)}`;
 }
 
 /** An error that belongs to a page of its own. */

@@ -10,6 +10,7 @@ import {
   STREAMS_MAX,
 } from "../runtime/core/limits.ts";
 import { isFinal } from "../runtime/core/protocol.ts";
+import type { News } from "../runtime/events.ts";
 import type { Draft } from "../runtime/drafts.ts";
 import type { Kernel } from "../runtime/kernel.ts";
 import { Problem } from "./problem.ts";
@@ -29,7 +30,7 @@ export function treeEvents(kernel: Kernel, tree_id: string, last: number): Respo
   }
   open++;
   const wake = new Wake();
-  const callOff = kernel.events.subscribe(tree_id, () => wake.call());
+  const callOff = kernel.events.subscribe(tree_id, (news) => wake.call(news));
   const ping = setInterval(() => wake.call("ping"), STREAM_PING_MS);
   const source = eventsOf(kernel, tree_id, last, wake);
   const encoder = new TextEncoder();
@@ -60,13 +61,15 @@ export function treeEvents(kernel: Kernel, tree_id: string, last: number): Respo
   });
 }
 
-/** Remembers that somebody called until somebody waits. */
+type Call = News | "ping" | "close";
+
+/** Remembers the most that somebody called for until somebody waits. */
 class Wake {
-  #called: "change" | "ping" | "close" | null = "change";
+  #called: Call | null = "committed";
   #resolve: (() => void) | null = null;
 
-  call(why: "change" | "ping" = "change"): void {
-    if (this.#called === null || this.#called === "ping") this.#called = why;
+  call(why: News | "ping"): void {
+    if (URGENCY[why] > URGENCY[this.#called ?? "ping"] || this.#called === null) this.#called = why;
     this.#resolve?.();
   }
 
@@ -75,7 +78,7 @@ class Wake {
     this.#resolve?.();
   }
 
-  async wait(): Promise<"change" | "ping" | "close"> {
+  async wait(): Promise<Call> {
     if (this.#called === null) await new Promise<void>((resolve) => this.#resolve = resolve);
     this.#resolve = null;
     const why = this.#called!;
@@ -83,6 +86,9 @@ class Wake {
     return why;
   }
 }
+
+/** Whoever reads what was committed reads what passes too. */
+const URGENCY: Readonly<Record<Call, number>> = { ping: 0, passing: 1, committed: 2, close: 3 };
 
 async function* eventsOf(
   kernel: Kernel,
@@ -110,6 +116,10 @@ async function* eventsOf(
     // Tasks are read before entries: what a task's status says, its journal says already.
     // What is being said, before what is written: a finished reply follows its last piece.
     yield* drafts.news(kernel.drafts.ofTree(tree_id));
+    if (why === "passing") {
+      await rest();
+      continue;
+    }
     const [tree, tasks] = await Promise.all([findTree(db, tree_id), tasksOf(db, tree_id)]);
     for (;;) {
       const page = await listEntries(db, { tree_id }, { after: last, limit: PAGE_ROWS_MAX });
@@ -122,8 +132,12 @@ async function* eventsOf(
       yield event("end", { tree_id });
       return;
     }
-    await new Promise((resolve) => setTimeout(resolve, STREAM_EVERY_MS));
+    await rest();
   }
+}
+
+function rest(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, STREAM_EVERY_MS));
 }
 
 /**

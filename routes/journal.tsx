@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import type { JournalEntry } from "../db/views/pages.ts";
 import { Badge, duration, oneLine, Text } from "./components.tsx";
 import { itemId } from "./tree.tsx";
+import type { MediaName } from "../runtime/core/model.ts";
 import type { Status } from "../runtime/core/protocol.ts";
 
 export function Journal({ entries }: { entries: readonly JournalEntry[] }) {
@@ -39,7 +40,14 @@ type Said =
   | { type: "model.replied"; model: string; stop_reason: string; content: Block[] }
   | { type: "model.failed"; reason: string }
   | { type: "context.compacted"; summary: string; model: string }
-  | { type: "tool.replied"; call_id: string; content: string; is_error?: boolean; log?: string }
+  | {
+    type: "tool.replied";
+    call_id: string;
+    content: string;
+    is_error?: boolean;
+    log?: string;
+    media?: MediaName[];
+  }
   | ({ type: "child.ended" } & End)
   | { type: "hint" | "nudge" | "reminder"; text: string }
   | ({ type: "task.ended" } & End);
@@ -171,6 +179,18 @@ interface Replied {
   readonly is_error?: boolean;
   /** What a tool printed that an agent wrote. */
   readonly log?: string;
+  readonly media?: readonly MediaName[];
+}
+
+function Media({ media: { hash, media_type } }: { media: MediaName }) {
+  const path = `/media/${hash}`;
+  return (
+    <p>
+      {media_type.startsWith("image/")
+        ? <img class="media" src={path} alt="What the tool gave" loading="lazy" />
+        : <a href={path}>What the tool gave ({media_type})</a>}
+    </p>
+  );
 }
 
 function Reply({ reply, name }: { reply: Replied; name: string }) {
@@ -185,6 +205,7 @@ function Reply({ reply, name }: { reply: Replied; name: string }) {
           <Text of={reply.content} />
         </div>
       )}
+      {reply.media?.map((media) => <Media key={media.hash} media={media} />)}
       {reply.log && (
         <>
           <Line title="Printed" />

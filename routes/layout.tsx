@@ -64,6 +64,7 @@ function Layout({ title, stream, model, children }: Frame) {
               <code>ANTHROPIC_API_KEY</code> or <code>ANTHROPIC_BASE_URL</code>.
             </span>
           )}
+          <a class="to-system" href="/system">System</a>
         </header>
         <main class="container">{children}</main>
         {stream && <Live stream={stream} />}

@@ -3,12 +3,16 @@
  * renders once, and hands the same bytes to each of them.
  */
 import { STREAM_EVERY_MS, STREAM_PING_MS, STREAMS_MAX } from "../runtime/core/limits.ts";
-import type { Events } from "../runtime/events.ts";
+import type { Events, News } from "../runtime/events.ts";
 
 /** What a channel shows. Each text is one swap; see `swap`. */
 export interface LivePage {
+  /** How often it looks when nothing was committed; so often a comment is sent, too. */
+  readonly look_ms?: number;
   /** Reads anew: what changed for those who have seen all that was read before. */
   changes(): Promise<readonly string[]>;
+  /** What passes and is written down nowhere: the same without reading anew. */
+  passing?(): readonly string[];
   /** All of what `changes` has read last, for those who may have seen any older state. */
   whole(): Promise<readonly string[]>;
 }
@@ -51,7 +55,7 @@ export class PageStreams {
   /** Runs the channel as long as somebody reads it. */
   #keep(topic: string, channel: Channel): void {
     this.#channels.set(topic, channel);
-    const unsubscribe = this.#events.subscribe(topic, () => channel.wake());
+    const unsubscribe = this.#events.subscribe(topic, (news) => channel.wake(news));
     const closed = () => {
       unsubscribe();
       this.#channels.delete(topic);
@@ -73,7 +77,8 @@ class Channel {
   /** Are new, or could not keep up: they get the whole as soon as they take what they have. */
   readonly #behind = new Set<Reader>();
   readonly #page: LivePage;
-  #dirty = true;
+  /** The most that is to be shown. */
+  #news: News | null = "committed";
   #wake = () => {};
 
   constructor(page: LivePage) {
@@ -84,8 +89,8 @@ class Channel {
     return this.#current.size + this.#behind.size;
   }
 
-  wake(): void {
-    this.#dirty = true;
+  wake(news: News): void {
+    if (this.#news !== "committed") this.#news = news;
     this.#wake();
   }
 
@@ -95,10 +100,10 @@ class Channel {
       start: (controller) => {
         reader = controller;
         this.#behind.add(reader);
-        this.wake();
+        this.wake("committed");
       },
       pull: () => {
-        if (this.#behind.has(reader)) this.wake();
+        if (this.#behind.has(reader)) this.wake("committed");
       },
       cancel: () => {
         this.#leave(reader);
@@ -109,12 +114,14 @@ class Channel {
 
   /** @param closed called in the very turn in which no reader was left, so that none can join in between */
   async run(closed: () => void): Promise<void> {
+    const { look_ms = STREAM_PING_MS } = this.#page;
     try {
       while (this.readers > 0) {
-        if (!await this.#woken(STREAM_PING_MS)) this.#send(this.#current, PING);
+        if (!await this.#woken(look_ms)) this.#send(this.#current, PING);
         if (this.readers === 0) break;
-        this.#dirty = false;
-        await this.#update();
+        const news = this.#news;
+        this.#news = null;
+        await this.#update(news);
         await new Promise((resolve) => setTimeout(resolve, STREAM_EVERY_MS));
       }
     } catch (error) {
@@ -125,8 +132,10 @@ class Channel {
   }
 
   /** What shows a time changes without a commit: hence an update after a quiet while too. */
-  async #update(): Promise<void> {
-    const changes = await this.#page.changes();
+  async #update(news: News | null): Promise<void> {
+    const changes = news === "passing" && this.#page.passing
+      ? this.#page.passing()
+      : await this.#page.changes();
     if (changes.length > 0) this.#send(this.#current, encode(changes.map(event).join("")));
     const ready = [...this.#behind].filter((reader) => (reader.desiredSize ?? 0) > 0);
     if (ready.length === 0) return;
@@ -156,7 +165,7 @@ class Channel {
 
   /** Whether it was woken, and not only the time that had passed. */
   #woken(ms: number): Promise<boolean> {
-    if (this.#dirty) return Promise.resolve(true);
+    if (this.#news) return Promise.resolve(true);
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), ms);
       this.#wake = () => {

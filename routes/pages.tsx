@@ -1,6 +1,10 @@
-/** What a person sees and sends: the home page, one page a tree, their updates, and static files. */
+/**
+ * What a person sees and sends: the home page, one page a tree, the system page, their updates, and
+ * static files.
+ */
 import { Hono } from "hono";
 import type { ComponentChildren } from "preact";
+import { findMedia } from "../db/media.ts";
 import { newestTrees } from "../db/views/pages.ts";
 import { INSTRUCTION_BYTES_MAX } from "../runtime/core/limits.ts";
 import type { Kernel } from "../runtime/kernel.ts";
@@ -12,6 +16,8 @@ import { check } from "./body.ts";
 import { PageStreams } from "./page_stream.ts";
 import { decideOn, decision } from "./reviews.ts";
 import { findAsset } from "./static/assets.ts";
+import { readSystem } from "./system.ts";
+import { liveSystem, SystemPage } from "./system_page.tsx";
 import { TreePage } from "./tree.tsx";
 import { liveTree, readFamily, readTree } from "./tree_live.tsx";
 
@@ -70,6 +76,29 @@ export function pages(kernel: Kernel): Hono {
       c.text(TOO_MANY, 503);
   });
 
+  app.get("/media/:hash", async (c) => {
+    const [media] = await findMedia(db, [c.req.param("hash")]);
+    if (!media) return c.text("There is no such picture or document", 404);
+    // What an agent found somewhere must not act as a page of ours.
+    c.header("cache-control", "private, max-age=31536000, immutable");
+    return c.body(Uint8Array.fromBase64(media.base64), 200, { "content-type": media.media_type });
+  });
+
+  app.get("/system", async (c) => {
+    const read = { system: await readSystem(kernel), now: kernel.clock.now() };
+    return c.html(page({
+      title: "System – Troupe",
+      stream: "/system/stream",
+      model: modelOf(kernel),
+      children: <SystemPage {...read} />,
+    }));
+  });
+
+  // No tree is called so: nothing wakes it but the time.
+  app.get("/system/stream", (c) => {
+    return streams.open("system", () => liveSystem(kernel)) ?? c.text(TOO_MANY, 503);
+  });
+
   app.get("/static/:file", (c) => {
     const asset = findAsset(c.req.path);
     if (!asset) return c.text("There is no such file", 404);
@@ -96,8 +125,10 @@ function trouble(kernel: Kernel, title: string, text: string): string {
   return page({ title: `${title} – Troupe`, stream: null, model: modelOf(kernel), children });
 }
 
-function modelOf({ config }: Kernel): string | null {
-  return config.provider?.models.default ?? null;
+/** What the header says of the model; null for the offline model. */
+function modelOf({ config: { provider, cassette } }: Kernel): string | null {
+  if (cassette?.mode === "replay") return "Recorded model calls are played back";
+  return provider?.models.default ?? null;
 }
 
 type Task = { readonly instruction: string; readonly timeout_seconds?: number };

@@ -4,7 +4,7 @@ import { PAGE_ROWS_MAX } from "../runtime/core/limits.ts";
 import { OFFLINE } from "../runtime/core/offline.ts";
 import { isFinal, type Purpose } from "../runtime/core/protocol.ts";
 import type { Draft } from "../runtime/drafts.ts";
-import { Badge, duration, Moment, oneLine, Text } from "./components.tsx";
+import { Badge, duration, Moment, oneLine, Text, Usage } from "./components.tsx";
 import { Journal } from "./journal.tsx";
 
 const LINE_CHARACTERS = 110;
@@ -49,6 +49,7 @@ export function TreeHead({ tree, marks }: { tree: TreeView; marks: readonly Task
           {tree.ended_at !== null && `, took ${duration(tree.ended_at - tree.created_at)}`}
         </small>
         <small>{`${ended} of ${marks.length} tasks ended`}</small>
+        <Usage of={tree} />
       </p>
       <h1 id="tree-title">{tree.instruction}</h1>
       <div id="outcome" class={`outcome ${tree.status}`} aria-live="polite">
@@ -118,6 +119,7 @@ export function TaskHead({ task }: { task: TaskView }) {
       <small>
         {started_at !== null && ended_at !== null && duration(ended_at - started_at)}
       </small>
+      <Usage of={task} />
     </span>
   );
 }

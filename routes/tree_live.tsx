@@ -78,6 +78,17 @@ export function liveTree(
     return true;
   };
 
+  const passing = (): string[] =>
+    [...known.keys()].flatMap((id) => {
+      const swaps = newlySaid(id, drafts.of(id), said);
+      const text = outputs.of(id);
+      if (text === null && !shown.has(outputId(id))) return swaps;
+      const html = render(<Output task_id={id} text={text} />);
+      return differs(outputId(id), html)
+        ? [...swaps, swap("outerMorph", outputId(id), html)]
+        : swaps;
+    });
+
   return {
     async changes() {
       read = await readTree(db, first.tree.id) ?? read;
@@ -100,18 +111,12 @@ export function liveTree(
         }
         known.set(task.id, marks.find(({ id }) => id === task.id)!);
       }
-      for (const { id } of marks) {
-        swaps.push(...newlySaid(id, drafts.of(id), said));
-        const text = outputs.of(id);
-        if (text === null && !shown.has(outputId(id))) continue;
-        const html = render(<Output task_id={id} text={text} />);
-        if (differs(outputId(id), html)) swaps.push(swap("outerMorph", outputId(id), html));
-      }
-      return swaps;
+      return [...swaps, ...passing()];
     },
+    passing,
     async whole() {
       const family = await readFamily(db, read.marks);
-      const passing = read.marks.flatMap(({ id }) => [
+      const now = read.marks.flatMap(({ id }) => [
         ...said.has(id) ? [drawn(id, said.get(id)!.draft)] : [],
         ...shown.has(outputId(id))
           ? [swap("outerMorph", outputId(id), shown.get(outputId(id))!)]
@@ -124,7 +129,7 @@ export function liveTree(
           listId(null),
           render(<TaskList parent_id={null} family={family} />),
         ),
-        ...passing,
+        ...now,
       ];
     },
   };

@@ -46,6 +46,10 @@ const ENVIRONMENT = z.object(
     TROUPE_MODEL: text,
     TROUPE_MODEL_FAST: text,
     TROUPE_MODEL_STRONG: text,
+    MODEL_CASSETTE: text.refine(
+      (mode) => mode === undefined || mode === "record" || mode === "replay",
+      "must be record or replay",
+    ),
     DEBUG_MODE: text.transform((flag) => flag === "1" || flag === "true"),
   } satisfies Record<typeof VARIABLES[number], z.ZodType>,
 );
@@ -64,6 +68,8 @@ export interface Config {
   readonly supervisor_check_interval_seconds: number;
   readonly admin_token: string | null;
   readonly containment: Containment;
+  /** Whether model calls are recorded or played back; null for neither. */
+  readonly cassette: "record" | "replay" | null;
   /** The provider that answers; null for the offline model. The key is the gateway's alone. */
   readonly provider: Provider | null;
 }
@@ -94,6 +100,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     supervisor_check_interval_seconds: read.SUPERVISOR_CHECK_INTERVAL,
     admin_token: read.TROUPE_ADMIN_TOKEN ?? null,
     containment: read.CONTAINMENT === "strict" ? "strict" : "as_available",
+    cassette: (read.MODEL_CASSETTE as Config["cassette"]) ?? null,
     provider: read.ANTHROPIC_API_KEY || read.ANTHROPIC_BASE_URL
       ? {
         base_url: read.ANTHROPIC_BASE_URL ?? "https://api.anthropic.com",

@@ -17,6 +17,8 @@ export class DataFolder {
     readonly workspaces: string,
     /** Emptied at each start: what stood there belonged to processes that are dead. */
     readonly scratch: string,
+    /** Recorded model calls, one file a tree. */
+    readonly cassettes: string,
     readonly lock: Deno.FsFile,
   ) {}
 
@@ -39,12 +41,14 @@ export class DataFolder {
       const real = await Deno.realPath(path);
       await Deno.remove(`${real}/scratch`, { recursive: true }).catch(() => {});
       await Deno.mkdir(`${real}/scratch`);
+      await Deno.mkdir(`${real}/cassettes`, { recursive: true });
       return new DataFolder(
         path,
         await nodeId(path),
         await Deno.realPath(sockets),
         `${real}/workspaces`,
         `${real}/scratch`,
+        `${real}/cassettes`,
         lock,
       );
     } catch (error) {

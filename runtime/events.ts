@@ -1,15 +1,27 @@
-/** Who is told that something of a tree was committed. Watchers read what changed by themselves. */
-export class Events {
-  readonly #watchers = new Map<string, Set<() => void>>();
+/**
+ * Who is told that something of a tree changed: `committed`, what is written down, or `passing`, what is
+ * only said and shown. Watchers read what changed by themselves.
+ */
+export type News = "committed" | "passing";
 
-  /** Tells the tree's watchers, and those of all trees. */
+type Watch = (news: News) => void;
+
+export class Events {
+  readonly #watchers = new Map<string, Set<Watch>>();
+
+  /** Tells the tree's watchers of a commit, and those of all trees. */
   publish(tree_id: string): void {
-    for (const watch of this.#watchers.get(tree_id) ?? []) watch();
-    for (const watch of this.#watchers.get("*") ?? []) watch();
+    this.#tell(tree_id, "committed");
+    this.#tell("*", "committed");
   }
 
-  /** Calls `watch` after each commit that touches the tree (`*`: any tree) until called off. */
-  subscribe(tree_id: string, watch: () => void): () => void {
+  /** Tells the tree's watchers of what passes. */
+  whisper(tree_id: string): void {
+    this.#tell(tree_id, "passing");
+  }
+
+  /** Calls `watch` after each change of the tree (`*`: each commit of any) until called off. */
+  subscribe(tree_id: string, watch: Watch): () => void {
     const watchers = this.#watchers.get(tree_id) ?? new Set();
     this.#watchers.set(tree_id, watchers.add(watch));
     return () => {
@@ -18,5 +30,9 @@ export class Events {
       const current = this.#watchers.get(tree_id) === watchers;
       if (current && watchers.size === 0) this.#watchers.delete(tree_id);
     };
+  }
+
+  #tell(name: string, news: News): void {
+    for (const watch of this.#watchers.get(name) ?? []) watch(news);
   }
 }

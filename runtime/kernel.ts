@@ -16,7 +16,7 @@ import type { SupervisorSpec } from "./core/supervision.ts";
 import { Drafts } from "./drafts.ts";
 import { Events } from "./events.ts";
 import { type Files, FilesDoor } from "./performers/files.ts";
-import { type Gateway, GatewayDoor } from "./performers/gateway.ts";
+import { type Cassette, type Gateway, GatewayDoor } from "./performers/gateway.ts";
 import { Performers } from "./performers/mod.ts";
 import type { Patience } from "./performers/provider.ts";
 import { Outputs } from "./performers/terminal.ts";
@@ -73,6 +73,8 @@ export interface KernelConfig {
   readonly provider?: Provider | null;
   /** What is known about models. */
   readonly models: ModelTable;
+  /** Whether model calls are recorded or played back. */
+  readonly cassette?: Cassette | null;
   /** How long model calls wait, where that differs from the limits. */
   readonly patience?: Partial<Patience>;
   readonly log: Log;
@@ -82,8 +84,8 @@ export interface KernelConfig {
 
 export class Kernel {
   readonly events = new Events();
-  readonly outputs = new Outputs((tree_id) => this.events.publish(tree_id));
-  readonly drafts = new Drafts((tree_id) => this.events.publish(tree_id));
+  readonly outputs = new Outputs((tree_id) => this.events.whisper(tree_id));
+  readonly drafts = new Drafts((tree_id) => this.events.whisper(tree_id));
   readonly clock: Clock = systemClock;
   readonly ids: Ids = ulids;
   readonly cells: CellPool;
@@ -164,7 +166,7 @@ export class Kernel {
     const result = await this.#store.commit([...unit, ...extra(id)]);
     if (result.ok) {
       const seconds = request.timeout_seconds ?? defaults.timeout_seconds;
-      this.#watch.expect(seconds * 1000);
+      this.#watch.expect(seconds * 1000, (request.budget?.wall_seconds ?? Infinity) * 1000);
       this.events.publish(id);
       const priority = request.priority ?? 5;
       this.#scheduler.wake({ address: root_id, tree_id: id, priority, urgent: false });
@@ -193,7 +195,12 @@ export class Kernel {
     const { config, clock, ids, events, cells } = this;
     const { log } = config;
     const { provider = null, models } = config;
-    const gateway = new GatewayDoor(config.playbooks, provider, config.patience);
+    const gateway = new GatewayDoor(
+      config.playbooks,
+      provider,
+      config.patience,
+      config.cassette,
+    );
     this.#gateway = gateway;
     const files = new FilesDoor(config.workspaces);
     const wake = (runnable: Parameters<Scheduler["wake"]>[0]) => this.#scheduler.wake(runnable);

@@ -5,6 +5,7 @@
 import {
   afterDeath,
   type ChildSpec,
+  type Strategy,
   type SupervisorSpec,
   type WorkerSpec,
 } from "./core/supervision.ts";
@@ -21,13 +22,17 @@ export interface Child {
 export type Starter = (id: string) => Promise<Child>;
 
 /** A supervision tree as it is now, for the system page. */
-export interface Supervised {
-  readonly id: string;
-  readonly type: "worker" | "supervisor";
-  readonly state: "running" | "starting" | "stopped";
-  readonly restarts: number;
-  readonly children: Supervised[];
-}
+export type Supervised =
+  & {
+    readonly id: string;
+    readonly state: "running" | "starting" | "stopped";
+    readonly restarts: number;
+  }
+  & ({ readonly type: "worker"; readonly kind: string } | {
+    readonly type: "supervisor";
+    readonly strategy: Strategy;
+    readonly children: readonly Supervised[];
+  });
 
 interface Running {
   readonly child: Child;
@@ -97,14 +102,18 @@ export class Supervisor implements Child {
     return {
       id: this.spec.id,
       type: "supervisor",
+      strategy: this.spec.strategy,
       state: this.#stopping ? "stopped" : "running",
       restarts: 0,
-      children: this.#children.map((spec) => {
+      children: this.#children.map((spec): Supervised => {
         const running = this.#running.get(spec.id);
         const restarts = this.#restarted.get(spec.id) ?? 0;
         if (running?.child instanceof Supervisor) return { ...running.child.look(), restarts };
+        const { id } = spec;
         const state = running ? "running" : "starting";
-        return { id: spec.id, type: spec.type, state, restarts, children: [] };
+        return spec.type === "worker"
+          ? { id, type: spec.type, kind: spec.kind, state, restarts }
+          : { id, type: spec.type, strategy: spec.strategy, state, restarts, children: [] };
       }),
     };
   }

@@ -25,6 +25,8 @@ export class SystemWorker implements Child {
   readonly gone: Promise<string | null>;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Asked>();
+  /** Why it is gone, once it is. */
+  #dead: Error | null = null;
   #ids = 0;
   #end!: (reason: string | null) => void;
 
@@ -40,9 +42,8 @@ export class SystemWorker implements Child {
     } as WorkerOptions);
     this.gone = new Promise((resolve) => this.#end = resolve);
     this.gone.then((reason) => {
-      for (const { reject } of this.#waiting.values()) {
-        reject(new Error(`The ${name} worker is gone: ${reason ?? "stopped"}`));
-      }
+      this.#dead = new Error(`The ${name} worker is gone: ${reason ?? "stopped"}`);
+      for (const { reject } of this.#waiting.values()) reject(this.#dead);
       this.#waiting.clear();
     });
     this.#worker.onmessage = ({ data }: MessageEvent<Told>) => {
@@ -67,6 +68,7 @@ export class SystemWorker implements Child {
     signal?: AbortSignal,
     onPiece: (piece: unknown) => void = () => {},
   ): Promise<unknown> {
+    if (this.#dead) return Promise.reject(this.#dead);
     const id = ++this.#ids;
     const waiting = Promise.withResolvers<unknown>();
     this.#waiting.set(id, { ...waiting, onPiece });

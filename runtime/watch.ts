@@ -1,7 +1,7 @@
 /**
  * Looks at the clock for everybody: fires due timers, wakes work that no event announced (retries
- * that are due, what a dead node held), and climbs the ladder for stuck tasks: a reminder, then the
- * supervisor agent, then the end.
+ * that are due, what a dead node held), climbs the ladder for stuck tasks (a reminder, then the
+ * supervisor agent, then the end), and ends trees whose time is used up.
  */
 import { standOnRung } from "../db/actors.ts";
 import { enqueue } from "../db/envelopes.ts";
@@ -12,6 +12,7 @@ import {
   shortestTimeout,
   type StuckTask,
   stuckTasks,
+  timedTrees,
 } from "../db/views/watch.ts";
 import { cancelling } from "./cancelling.ts";
 import {
@@ -44,6 +45,8 @@ export class Watch implements Child {
   #looking: Promise<void> = Promise.resolve();
   /** When the stuck tasks are looked for next. */
   #stuck_look_at = 0;
+  /** When the trees with a budget of time are looked for next: a look reads all trees that go on. */
+  #wall_look_at = 0;
 
   constructor(parts: Parts, calls: WatchCalls) {
     this.#parts = parts;
@@ -59,10 +62,11 @@ export class Watch implements Child {
     this.#end(null);
   }
 
-  /** A tree has begun whose tasks count as stuck after so long: looks often enough for it. */
-  expect(timeout_ms: number): void {
-    const soon = this.#parts.clock.now() + timeout_ms / STUCK_LOOKS;
-    this.#stuck_look_at = Math.min(this.#stuck_look_at, soon);
+  /** A tree has begun: looks often enough for its tasks' timeout, and when its time is used up. */
+  expect(timeout_ms: number, wall_ms = Infinity): void {
+    const now = this.#parts.clock.now();
+    this.#stuck_look_at = Math.min(this.#stuck_look_at, now + timeout_ms / STUCK_LOOKS);
+    this.#wall_look_at = Math.min(this.#wall_look_at, now + wall_ms);
   }
 
   #schedule(ms: number): void {
@@ -92,14 +96,28 @@ export class Watch implements Child {
     for (const { purpose, ...runnable } of await runnableActors(store.read, now)) {
       this.#calls.wake({ ...runnable, urgent: purpose === "supervision" });
     }
+    if (now >= this.#wall_look_at) await this.#endOverdue(now);
     if (now < this.#stuck_look_at) return;
+    // Before anything is read: a tree that begins meanwhile brings it forward.
+    this.#stuck_look_at = now + this.#parts.check_interval_ms;
     const stuck = await stuckTasks(store.read, now);
     for (const task of stuck) await this.#climb(task, now);
     const shortest = await shortestTimeout(store.read) ?? Infinity;
-    this.#stuck_look_at = now +
-      (stuck.length > 0
-        ? STUCK_LADDER_LOOK_MS
-        : Math.min(this.#parts.check_interval_ms, shortest * 1000 / STUCK_LOOKS));
+    const pause = stuck.length > 0 ? STUCK_LADDER_LOOK_MS : shortest * 1000 / STUCK_LOOKS;
+    this.#stuck_look_at = Math.min(this.#stuck_look_at, now + pause);
+  }
+
+  /** Ends the trees that have run as long as they may: a person's silence counts like any work. */
+  async #endOverdue(now: number): Promise<void> {
+    // Before anything is read: a tree that begins meanwhile brings it forward.
+    this.#wall_look_at = now + this.#parts.check_interval_ms;
+    for (const tree of await timedTrees(this.#parts.store.read, now)) {
+      // One that cannot be ended just now is found again by the next look.
+      this.#wall_look_at = Math.min(this.#wall_look_at, tree.over_at);
+      if (tree.over_at > now) return;
+      const reason = `The tree's budget is used up: it ran for ${tree.wall_seconds} s, its limit`;
+      await this.#giveUp({ ...tree, id: tree.root_id }, reason);
+    }
   }
 
   /** One rung up, when its time has come. */
@@ -167,7 +185,10 @@ export class Watch implements Child {
     }
   }
 
-  async #giveUp(task: StuckTask, reason: string): Promise<void> {
+  async #giveUp(
+    task: Pick<StuckTask, "id" | "tree_id" | "priority">,
+    reason: string,
+  ): Promise<void> {
     const { store, events } = this.#parts;
     const cut = await cancelling(this.#parts, task.id, { status: "failed", result: null, reason });
     const result = await store.commit(cut.statements);

@@ -6,7 +6,7 @@ import type {
   DocumentDefinition,
   ToolDefinition,
 } from "../runtime/core/definitions.ts";
-import { NANO, type Price } from "../runtime/core/budget.ts";
+import { NANO, type Rates } from "../runtime/core/budget.ts";
 import type { ModelTable } from "../runtime/core/models.ts";
 import type { Playbook } from "../runtime/core/offline.ts";
 import { definitionOf, issuesOf, TOOLKIT } from "../runtime/core/toolkit.ts";
@@ -105,14 +105,14 @@ export async function readModels(): Promise<ModelTable> {
   const text = await Deno.readTextFile(new URL("./models.yaml", import.meta.url));
   const models = checked(file, z.array(model), parse(text));
   return new Map(models.map(({ name, price, above, ...facts }) => {
-    const higher = above && { ...above, price: inNano(above.price) };
+    const higher = above && { input_tokens: above.input_tokens, rates: inNano(above.price) };
     const known = price && { ...inNano(price), ...higher ? { above: higher } : {} };
     return [name, { ...facts, price: known }];
   }));
 }
 
 /** From dollars for a million tokens, and for a thousand searches. */
-function inNano({ web_search, ...tokens }: z.infer<typeof price>): Price {
+function inNano({ web_search, ...tokens }: z.infer<typeof price>): Rates {
   const each = (dollars: number) => Math.round(dollars * 1_000);
   return {
     input: each(tokens.input),

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import Database from "libsql";
 import agent, { type AgentMessage } from "../actors/agent.ts";
 import { replay } from "../runtime/core/actor.ts";
+import { mulberry32 } from "./support/random.ts";
 import { until } from "./support/until.ts";
 
 const TASK = "Work out what a two-day workshop for 24 people costs";
@@ -171,15 +172,4 @@ function checkEnds(path: string, trees: readonly string[]): void {
 
 function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** A small seeded generator, so that a failing run can be repeated. Source: Tommy Ettinger. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }

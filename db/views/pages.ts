@@ -8,6 +8,17 @@ const LISTED_CHARACTERS = 300;
 /** Ids of the same millisecond sort at random; rows are numbered in the order of their commits. */
 const BEGUN = sql`tasks.rowid`;
 
+/** What the model calls of a task used. */
+const USAGE = [
+  "input_tokens",
+  "cache_read_tokens",
+  "output_tokens",
+  "cost_nano",
+  "unpriced_calls",
+] as const;
+
+export type UsageView = Record<typeof USAGE[number], number>;
+
 export type TreeLine = Awaited<ReturnType<typeof newestTrees>>[number];
 
 /** The newest trees, newest first; their instructions are cut to what a line can show. */
@@ -21,10 +32,11 @@ export function newestTrees(db: Kysely<Schema>) {
 export type TreeView = NonNullable<Awaited<ReturnType<typeof findTree>>>;
 
 export function findTree(db: Kysely<Schema>, id: string) {
-  return db.selectFrom("trees")
-    .select(["id", "instruction", "status", "result", "reason"])
-    .select(["created_at", "started_at", "ended_at"])
-    .where("id", "=", id).executeTakeFirst();
+  return db.selectFrom("trees").innerJoin("tasks", "tasks.tree_id", "trees.id")
+    .select(["trees.id", "trees.instruction", "trees.status", "trees.result", "trees.reason"])
+    .select(["trees.created_at", "trees.started_at", "trees.ended_at"])
+    .select(({ fn }) => USAGE.map((column) => fn.sum<number>(`tasks.${column}`).as(column)))
+    .where("trees.id", "=", id).groupBy("trees.id").executeTakeFirst();
 }
 
 export type TaskMark = Awaited<ReturnType<typeof taskMarks>>[number];
@@ -94,6 +106,7 @@ function taskRows(db: Kysely<Schema>, ids: readonly string[]) {
   return db.selectFrom("tasks")
     .select(["id", "parent_id", "purpose", "agent", "instruction", "status", "result", "reason"])
     .select(["model", "started_at", "ended_at"])
+    .select(USAGE)
     .where("id", "in", ids).orderBy(BEGUN).execute();
 }
 

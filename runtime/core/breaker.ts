@@ -36,10 +36,6 @@ export function atCall(breaker: Breaker): Breaker {
   return { state: "half_open", reason: breaker.reason, opened: breaker.opened };
 }
 
-export function atSuccess(): Breaker {
-  return CLOSED;
-}
-
 /** @param reason the provider's fault, in words */
 export function atFailure(breaker: Breaker, reason: string, now: number): Breaker {
   switch (breaker.state) {

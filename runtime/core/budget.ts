@@ -13,15 +13,18 @@ import type { Budget } from "./protocol.ts";
 
 export const NANO = 1_000_000_000;
 
-/** Prices in billionths of a dollar: a token of each kind, and one search of the web. */
-export interface Price {
+/** In billionths of a dollar: a token of each kind, and one search of the web. */
+export interface Rates {
   readonly input: number;
   readonly cache_write: number;
   readonly cache_read: number;
   readonly output: number;
   readonly web_search: number;
-  /** From so many tokens of prompt on another price counts, for the whole call. */
-  readonly above?: { readonly input_tokens: number; readonly price: Price };
+}
+
+export interface Price extends Rates {
+  /** With more than so many tokens of prompt other rates count, for the whole call. */
+  readonly above?: { readonly input_tokens: number; readonly rates: Rates };
 }
 
 /** What is known about a model. */
@@ -45,6 +48,8 @@ export interface Want {
 /** What is set aside for a call. */
 export interface Grant {
   readonly max_tokens: number;
+  /** Whether the web may be used: what that may cost does not fit into every budget. */
+  readonly web: boolean;
   readonly tokens: number;
   readonly cost_nano: number;
 }
@@ -58,35 +63,55 @@ export interface Left {
 /** What a call cost; null when its price is unknown. */
 export function costOf(usage: Usage, price: Price | null): number | null {
   if (!price) return null;
-  const { input, cache_write, cache_read, output, web_search } = band(price, usage.input_tokens);
+  const { above } = price;
+  const rates = above && usage.input_tokens > above.input_tokens ? above.rates : price;
+  const { input, cache_write, cache_read, output, web_search } = rates;
   const fresh = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens;
   return fresh * input + usage.cache_write_tokens * cache_write +
     usage.cache_read_tokens * cache_read + usage.output_tokens * output +
     usage.web_searches * web_search;
 }
 
-/** The worst case of a call, its reply as long as what is left allows; null when nothing fits. */
+/**
+ * The worst case of a call, its reply as long as what is left allows, without the web if that does not
+ * fit; null when nothing does.
+ */
 export function grant(want: Want, left: Left, price: Price | null): Grant | null {
-  const input = want.input_tokens + (want.web ? WEB_TOKENS : 0);
-  const byTokens = left.tokens === null ? Infinity : left.tokens - input;
-  const worst = price && band(price, input);
-  const fixed = worst
-    ? input * Math.max(worst.input, worst.cache_write, worst.cache_read) +
-      (want.web ? WEB_USES_MAX * worst.web_search : 0)
-    : 0;
-  const byCost = left.cost_nano === null
-    ? Infinity
-    : !worst
-    ? -1
-    : worst.output === 0
-    ? left.cost_nano >= fixed ? Infinity : -1
-    : Math.floor((left.cost_nano - fixed) / worst.output);
-  const max_tokens = Math.min(want.output_tokens, byTokens, byCost);
-  if (max_tokens < Math.min(MODEL_OUTPUT_TOKENS_LEAST, want.output_tokens)) return null;
+  const granted = worstCase(want, left, price);
+  return granted || !want.web ? granted : worstCase({ ...want, web: false }, left, price);
+}
+
+function worstCase({ input_tokens, output_tokens, web }: Want, left: Left, price: Price | null) {
+  const input = input_tokens + (web ? WEB_TOKENS : 0);
+  const rates = price && highest(price, input);
+  const fixed = !rates ? 0 : input * Math.max(rates.input, rates.cache_write, rates.cache_read) +
+    (web ? WEB_USES_MAX * rates.web_search : 0);
+  const max_tokens = Math.min(
+    output_tokens,
+    left.tokens === null ? Infinity : left.tokens - input,
+    left.cost_nano === null ? Infinity : longestPaid(left.cost_nano - fixed, rates),
+  );
+  if (max_tokens < Math.min(MODEL_OUTPUT_TOKENS_LEAST, output_tokens)) return null;
+  const cost_nano = rates ? fixed + max_tokens * rates.output : 0;
+  return { max_tokens, web, tokens: input + max_tokens, cost_nano };
+}
+
+/** The longest reply that so much pays for; what has no price cannot be paid. */
+function longestPaid(cost_nano: number, rates: Rates | null): number {
+  if (!rates || cost_nano < 0) return -1;
+  return rates.output === 0 ? Infinity : Math.floor(cost_nano / rates.output);
+}
+
+/** The rates that may count, each at its highest: a prompt may be shorter than was feared. */
+function highest({ above, ...rates }: Price, input_tokens: number): Rates {
+  if (!above || input_tokens <= above.input_tokens) return rates;
+  const of = (rate: keyof Rates) => Math.max(rates[rate], above.rates[rate]);
   return {
-    max_tokens,
-    tokens: input + max_tokens,
-    cost_nano: worst ? fixed + max_tokens * worst.output : 0,
+    input: of("input"),
+    cache_write: of("cache_write"),
+    cache_read: of("cache_read"),
+    output: of("output"),
+    web_search: of("web_search"),
   };
 }
 
@@ -110,7 +135,3 @@ export function leftOf(
 
 /** What the web may add to the prompt of one call. */
 const WEB_TOKENS = WEB_USES_MAX * (WEB_SEARCH_TOKENS_MAX + WEB_FETCH_TOKENS_MAX);
-
-function band(price: Price, input_tokens: number): Price {
-  return price.above && input_tokens > price.above.input_tokens ? price.above.price : price;
-}

@@ -16,6 +16,7 @@ export const VARIABLES = [
   "TROUPE_MODEL",
   "TROUPE_MODEL_FAST",
   "TROUPE_MODEL_STRONG",
+  "MODEL_CASSETTE",
   "DEBUG_MODE",
 ] as const;
 

@@ -109,18 +109,26 @@ export const TOOL_USE_TOKENS = 1_000;
 export const WINDOW_SHARE = 0.9;
 /** Longest summary of older turns: a twentieth of the smallest common window. */
 export const SUMMARY_TOKENS_MAX = 8_000;
-/** Characters of a tool's result that the writer of a summary is shown at first. */
-export const COMPACTED_RESULT_CHARS_MAX = 20_000;
+/** Tokens of one document, as text and as pictures of its pages: nobody tells how many it has. */
+export const DOCUMENT_TOKENS_MAX = 100_000;
+/** Characters of a result or an argument that the writer of a summary is shown, if that fits. */
+export const COMPACTED_CHARS_MAX = 20_000;
+/** With less of each nothing could be summarised: then the prompt is too long, and the provider says so. */
+export const COMPACTED_CHARS_LEAST = 100;
 /** Characters of what an agent began with that stay whole beside a summary. */
 export const PLAN_CHARS_MAX = 8_000;
 /** While a model answers, its task counts as moving; written down so often. */
 export const MODEL_PROGRESS_MS = 5_000;
 /** Largest picture or document that a tool may give, in bytes: the provider's own bound on one. */
 export const MEDIA_BYTES_MAX = 3_500_000;
+/** Bytes of pictures and documents in one prompt, as base64: the API takes 32 MB a request in all. */
+export const PROMPT_MEDIA_BYTES_MAX = 20_000_000;
+/** Bytes of one tree's recorded model calls: hundreds of long turns; what comes after is left out. */
+export const CASSETTE_BYTES_MAX = 256 * 2 ** 20;
 /** A budget that leaves less than this for a reply has no room for a call: it would be cut off. */
 export const MODEL_OUTPUT_TOKENS_LEAST = 1_024;
-/** Attempts of one call that the provider's faults may take, waiting for its limits not counted. */
-export const MODEL_ATTEMPTS_MAX = 6;
+/** Attempts of one call at a provider that fails: with the breaker's pauses two minutes of outage pass. */
+export const MODEL_ATTEMPTS_MAX = 10;
 /** First pause after such a fault; doubles each time, and half of it is drawn. */
 export const MODEL_RETRY_FIRST_MS = 500;
 /** Longest pause that Troupe chooses itself; a provider may ask for more within the deadline. */
@@ -131,6 +139,8 @@ export const MODEL_DEADLINE_MS = 15 * 60_000;
 export const MODEL_FIRST_BYTE_MS = 5 * 60_000;
 /** Without a byte for so long a stream counts as broken; the API sends pings far more often. */
 export const MODEL_SILENCE_MS = 60_000;
+/** How long a call waits for a gateway that is being started anew: loading the SDK takes a second. */
+export const GATEWAY_BACK_MS = 10_000;
 /** Calls of one model at once: more than agents can run on a large machine; each holds a socket. */
 export const MODEL_CALLS_MAX = 512;
 /** Calls that may wait for one model: as many as actors can wait for anything. */
@@ -147,9 +157,9 @@ export const PIECES_EVERY_MS = 10;
 /** Uses of the web that one call may make, searching and fetching each: bounds what it can cost. */
 export const WEB_USES_MAX = 5;
 /** Tokens that the results of one search add to the prompt; the provider tells no bound of its own. */
-export const WEB_SEARCH_TOKENS_MAX = 20_000;
+export const WEB_SEARCH_TOKENS_MAX = 10_000;
 /** Tokens of one fetched page that reach the model. */
-export const WEB_FETCH_TOKENS_MAX = 20_000;
+export const WEB_FETCH_TOKENS_MAX = 10_000;
 
 // Cells.
 
@@ -278,6 +288,8 @@ export const PAGE_ENTRIES_MAX = 200;
 export const STREAMS_MAX = 1_000;
 /** A comment is sent on a quiet stream so often, so that proxies keep it open. */
 export const STREAM_PING_MS = 15_000;
+/** The system page looks again so often by itself: a lane's state changes without a commit. */
+export const SYSTEM_LOOK_MS = 2_000;
 /** Shortest time between two updates of one page: what a person can follow, and no flood. */
 export const STREAM_EVERY_MS = 50;
 /** How long a POST is remembered under its `Idempotency-Key`. */

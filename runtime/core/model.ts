@@ -28,6 +28,12 @@ export interface MediaBlock {
   };
 }
 
+/** How a journal names a picture or document: by the SHA-256 of its bytes, in hex. */
+export interface MediaName {
+  readonly hash: string;
+  readonly media_type: string;
+}
+
 export interface ToolResultBlock {
   readonly type: "tool_result";
   readonly tool_use_id: string;

@@ -7,13 +7,15 @@ import {
   type Alias,
   callsOf,
   type MediaBlock,
+  type MediaName,
   type ModelMessage,
   type ModelReply,
   type ModelRequest,
+  type ReplyBlock,
 } from "./model.ts";
 import type { TextBlock, ToolDefinition, ToolResultBlock } from "./model.ts";
 import type { Message } from "./protocol.ts";
-import { coverOf, planOf } from "./window.ts";
+import { coverOf, planOf, type PromptMark } from "./window.ts";
 
 /** What every agent is told before its own instruction. */
 export const CORE_INSTRUCTION =
@@ -82,65 +84,68 @@ export function conversation(
   media: ReadonlyMap<string, MediaBlock> = new Map(),
 ): ModelMessage[] {
   const messages: ModelMessage[] = [];
+  const compacted = journal.findLast(({ type }) => type === "context.compacted");
   let calls: string[] = [];
   let results = new Map<string, ToolResultBlock>();
-  let said: TextBlock[] = [];
+  /** With the number of its entry, so that a reply is not put behind what it could not know. */
+  let said: { readonly at: number; readonly block: TextBlock }[] = [];
 
-  const flush = () => {
+  const flush = (known = Infinity) => {
     const answered = calls.map((id) => results.get(id) ?? interrupted(id));
-    const content = [...answered, ...said];
+    const content = [...answered, ...said.filter(({ at }) => at < known).map(({ block }) => block)];
     if (content.length > 0) messages.push({ role: "user", content });
     calls = [];
     results = new Map();
-    said = [];
+    said = said.filter(({ at }) => at >= known);
   };
+  // A summary is older than every entry that stays.
+  let at = -1;
+  const say = (words: string) => said.push({ at, block: text(words) });
 
-  const compacted = journal.findLast(({ type }) => type === "context.compacted");
   if (compacted) {
     const plan = planOf(journal);
-    said.push(text(BEGIN));
-    if (plan) said.push(text(`You began with these words:\n<plan>\n${plan}\n</plan>`));
-    said.push(
-      text(
-        "Your earlier turns were summarised by yourself, because they had grown too long:\n" +
-          `<summary>\n${compacted.summary}\n</summary>\nGo on from there.`,
-      ),
+    say(BEGIN);
+    if (plan) say(`You began with these words:\n<plan>\n${plan}\n</plan>`);
+    say(
+      "Your earlier turns were summarised by yourself, because they had grown too long:\n" +
+        `<summary>\n${compacted.summary}\n</summary>\nGo on from there.`,
     );
   }
 
-  for (const message of journal.slice(compacted ? coverOf(compacted) : 0)) {
+  for (at = compacted ? coverOf(compacted) : 0; at < journal.length; at++) {
+    const message = journal[at];
     switch (message.type) {
       case "task.started":
-        said.push(text(BEGIN));
+        say(BEGIN);
         break;
       case "model.replied": {
-        flush();
-        const { content } = message as unknown as { content: ModelReply["content"] };
+        const { content, prompt } = message as unknown as Replied;
+        flush(prompt?.entries);
         // The API refuses an empty assistant message; an empty reply still was a turn.
         messages.push({
           role: "assistant",
-          content: content.length > 0 ? content : [text("(no answer)")],
+          content: content.length > 0 ? content.map(givenBack) : [text("(no answer)")],
         });
         calls = callsOf(content).map(({ id }) => id);
         break;
       }
       case "tool.replied": {
-        const { call_id, content, is_error, media: hashes } = message as unknown as ToolReplied;
-        const shown = (hashes ?? []).flatMap((hash) => media.get(hash) ?? []);
+        const { call_id, content, is_error, media: named } = message as unknown as ToolReplied;
+        const shown = (named ?? []).flatMap(({ hash }) => media.get(hash) ?? []);
         results.set(call_id, {
           type: "tool_result",
           tool_use_id: call_id,
-          content: shown.length > 0 ? [text(content), ...shown] : content,
+          content: shown.length > 0 ? [text(content), ...shown] : content.toWellFormed(),
           ...(is_error ? { is_error } : {}),
         });
         break;
       }
       case "hint":
-        said.push(text(`A person says: ${message.text}`));
+        say(`A person says: ${message.text}`);
         break;
       case "nudge":
       case "reminder":
-        said.push(text(String(message.text)));
+        say(String(message.text));
         break;
     }
   }
@@ -148,19 +153,33 @@ export function conversation(
   return messages;
 }
 
+/** What arguments looked like that could not be read is our own note. */
+function givenBack(block: ReplyBlock): ReplyBlock {
+  if (block.type !== "tool_use" || block.broken === undefined) return block;
+  const { broken: _, ...rest } = block;
+  return rest;
+}
+
 const BEGIN = "Begin with your task.";
+
+interface Replied {
+  readonly content: ModelReply["content"];
+  readonly prompt?: PromptMark;
+}
 
 interface ToolReplied {
   readonly call_id: string;
   readonly content: string;
   readonly is_error?: boolean;
-  /** Hashes of pictures and documents that belong to it. */
-  readonly media?: readonly string[];
+  /** Pictures and documents that belong to it. */
+  readonly media?: readonly MediaName[];
 }
 
-/** The hashes of pictures and documents that a journal names. */
+/** The hashes of pictures and documents that a journal names, in its order. */
 export function mediaNamed(journal: readonly Message[]): string[] {
-  return journal.flatMap((message) => (message as unknown as Partial<ToolReplied>).media ?? []);
+  return journal.flatMap((message) =>
+    ((message as unknown as Partial<ToolReplied>).media ?? []).map(({ hash }) => hash)
+  );
 }
 
 function interrupted(id: string): ToolResultBlock {
@@ -172,8 +191,9 @@ function interrupted(id: string): ToolResultBlock {
   };
 }
 
+/** The API refuses half of a surrogate pair, which any cut through a text may leave. */
 function text(text: string): TextBlock {
-  return { type: "text", text };
+  return { type: "text", text: text.toWellFormed() };
 }
 
 /** A name, an instruction or a document must not be able to close its own tag and pretend to be another. */

@@ -33,6 +33,9 @@ interface Counted {
   readonly server_tool_use?: { readonly web_search_requests?: number | null } | null;
 }
 
+/** Far more blocks than a reply has: a number beyond it is a fault of the stream. */
+const BLOCKS_MAX = 1_000;
+
 /** A block on its way; arguments are text until they are whole. */
 interface Open {
   block: Record<string, unknown>;
@@ -41,6 +44,7 @@ interface Open {
 
 export class ReplyReader {
   readonly #blocks: Open[] = [];
+  #begun = false;
   #model = "";
   #stop_reason: StopReason | null = null;
   #counted: Counted = {};
@@ -52,12 +56,17 @@ export class ReplyReader {
   take(event: StreamEvent): Piece[] {
     switch (event.type) {
       case "message_start":
-        this.#model = String(event.message?.model ?? "");
+        this.#begun = true;
+        this.#model = String(event.message?.model ?? "unnamed");
         return [{ type: "begun" }, this.#count(event.message?.usage)];
       case "content_block_start": {
         const block = { ...event.content_block };
-        if (typeof event.index !== "number" || typeof block.type !== "string") throw malformed();
-        this.#blocks[event.index] = { block, json: "" };
+        const { index = -1 } = event;
+        const known = Number.isInteger(index) && index >= 0 && index < BLOCKS_MAX;
+        if (!known || typeof block.type !== "string") {
+          throw malformed();
+        }
+        this.#blocks[index] = { block, json: "" };
         return opening(block);
       }
       case "content_block_delta": {
@@ -77,13 +86,13 @@ export class ReplyReader {
 
   /** @throws {Error} when the stream ended before its reply did */
   finish(): ModelReply {
-    if (this.#model === "") throw new Error("The model's answer is no stream of events");
+    if (!this.#begun) throw new Error("The model's answer is no stream of events");
     if (this.#stop_reason === null) throw new Error("The model's stream broke off");
     const stop_reason = this.#stop_reason;
     const content = this.#blocks.filter(Boolean).map(whole);
     return {
       model: this.#model,
-      content: withoutCut(content, stop_reason),
+      content: withoutCut(content, stop_reason).filter(hasSubstance),
       stop_reason,
       usage: usageOf(this.#counted),
     };
@@ -97,11 +106,16 @@ export class ReplyReader {
   }
 }
 
+/** The API sends blank text now and then, and refuses it when it is given back. */
+function hasSubstance(block: ReplyBlock): boolean {
+  return block.type !== "text" || block.text.trim() !== "";
+}
+
 function opening(block: Record<string, unknown>): Piece[] {
   const kind = KINDS[block.type as string];
   if (!kind) return [];
   const name = typeof block.name === "string" ? { name: block.name } : {};
-  const first = kind === "tool_input" ? "" : String(block[block.type as string] ?? "");
+  const first = String(block[block.type as string] ?? "");
   const opened: Piece = { type: "block", kind, ...name };
   return first === "" ? [opened] : [opened, { type: "delta", text: first }];
 }
@@ -140,8 +154,10 @@ function append(open: Open, delta: Record<string, unknown>): Piece[] {
 function whole({ block, json }: Open): ReplyBlock {
   if (json === "") return block as unknown as ReplyBlock;
   const input = objectIn(json);
-  const read = input ? { ...block, input } : { ...block, input: {}, broken: json };
-  return read as unknown as ReplyBlock;
+  if (input) return { ...block, input } as unknown as ReplyBlock;
+  // Only calls that are ours can be mended.
+  const broken = block.type === "tool_use" ? { broken: json } : {};
+  return { ...block, input: {}, ...broken } as unknown as ReplyBlock;
 }
 
 /** Arguments are an object; anything else the API would not take back. */
@@ -157,9 +173,11 @@ function objectIn(json: string): object | null {
 /** A call that was cut off in its arguments is no call. */
 function withoutCut(content: ReplyBlock[], stop_reason: StopReason): ReplyBlock[] {
   const ended = stop_reason === "max_tokens" || stop_reason === "model_context_window_exceeded";
-  const cut = ended && content.at(-1)?.type === "tool_use";
+  const cut = ended && CALLS.includes(content.at(-1)?.type ?? "");
   return cut ? content.slice(0, -1) : content;
 }
+
+const CALLS: readonly string[] = ["tool_use", "server_tool_use"];
 
 function usageOf(counted: Counted): Usage {
   const cache_read_tokens = counted.cache_read_input_tokens ?? 0;

@@ -25,7 +25,7 @@ interface Bucket {
   readonly per_ms: number;
 }
 
-/** Limits are said per minute: what an empty bucket gets back, when no other rate can be seen. */
+/** Limits are said per minute: what an empty bucket gets back at the least. */
 const MINUTE_MS = 60_000;
 
 export class Throttle {
@@ -68,7 +68,8 @@ export class Throttle {
       if (!told) continue;
       const left = told.full_at - now;
       const missing = told.limit - told.remaining;
-      const per_ms = left > 0 && missing > 0 ? missing / left : told.limit / MINUTE_MS;
+      // Of an almost full bucket the time to its end says nothing about how fast it fills.
+      const per_ms = Math.max(left > 0 ? missing / left : 0, told.limit / MINUTE_MS);
       const level = told.remaining - this.#unheard[kind];
       this.#buckets.set(kind, { limit: told.limit, level, at: now, per_ms });
     }

@@ -58,6 +58,9 @@ function tool(
   return { name, performer, effect, idempotent, description, input: z.strictObject(shape), core };
 }
 
+const READ_FILE =
+  "Read a text file of the workspace, or look at a picture (PNG, JPEG, GIF, WebP) or a PDF in it.";
+
 /** Every built-in tool by name; the six core tools stand first. */
 export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
   tool(
@@ -204,7 +207,7 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
       network: z.boolean().optional().describe("ask a person for the network; false by default"),
     },
   ),
-  tool("read_file", "files", "read", true, "Read a text file of the workspace.", {
+  tool("read_file", "files", "read", true, READ_FILE, {
     path,
     from_line: z.int().min(1).optional().describe("first line, from 1"),
     to_line: z.int().min(1).optional().describe("last line, included"),

@@ -2,6 +2,7 @@
  * The files actor, seen from the kernel: the workspace tools. A Web Worker with access to the
  * workspaces and nothing else; which tree a call belongs to is the kernel's word, never the agent's.
  */
+import type { Media } from "../../db/media.ts";
 import { FILES_DEADLINE_MS } from "../core/limits.ts";
 import type { Child } from "../supervisor.ts";
 import { SystemWorker } from "../system_worker.ts";
@@ -23,6 +24,8 @@ export interface FilesRequest {
 
 export interface FilesReply {
   readonly content: string;
+  /** A picture or document that was read. */
+  readonly media?: Media;
   readonly is_error?: boolean;
 }
 

@@ -2,6 +2,7 @@
 import {
   FILE_BYTES_MAX,
   LISTED_FILES_MAX,
+  MEDIA_BYTES_MAX,
   SEARCH_MATCHES_MAX,
   TOOL_RESULT_BYTES_MAX,
 } from "../core/limits.ts";
@@ -15,6 +16,7 @@ serve(async (body): Promise<FilesReply> => {
   const { folder, tool, input } = body as FilesRequest;
   try {
     await Deno.mkdir(folder, { recursive: true });
+    if (tool === "read_file") return await readAny(folder, input as unknown as Reading);
     return { content: await use(folder, tool, input) };
   } catch (error) {
     return { content: sentence(error, input.path as string | undefined), is_error: true };
@@ -28,8 +30,6 @@ async function use(
 ): Promise<string> {
   const path = (input.path as string | undefined) ?? ".";
   switch (tool) {
-    case "read_file":
-      return await read(folder, path, input as { from_line?: number; to_line?: number });
     case "write_file":
       return await write(folder, path, input.content as string);
     case "edit_file":
@@ -71,12 +71,56 @@ async function inside(folder: string, path: string): Promise<string> {
   return whole;
 }
 
+interface Reading {
+  readonly path: string;
+  readonly from_line?: number;
+  readonly to_line?: number;
+}
+
+/** A picture or a PDF is shown to the model as it is; anything else has to be text. */
+async function readAny(folder: string, reading: Reading): Promise<FilesReply> {
+  const { path } = reading;
+  const place = await inside(folder, path);
+  const media_type = await mediaTypeOf(place);
+  if (!media_type) return { content: await read(place, reading) };
+  const { size } = await Deno.stat(place);
+  if (size > MEDIA_BYTES_MAX) {
+    throw new Complaint(
+      `${path} has ${size} bytes, more than the ${MEDIA_BYTES_MAX} that are shown`,
+    );
+  }
+  const bytes = await Deno.readFile(place);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return {
+    content: `${path}: ${media_type}, ${size} bytes`,
+    media: { hash: digest.toHex(), media_type, base64: bytes.toBase64() },
+  };
+}
+
+/** What the first bytes say, of those kinds that a model can look at; null for any other. */
+async function mediaTypeOf(place: string): Promise<string | null> {
+  const { isFile } = await Deno.stat(place);
+  if (!isFile) return null;
+  using file = await Deno.open(place);
+  const head = new Uint8Array(12);
+  const read = await file.read(head) ?? 0;
+  const latin = String.fromCharCode(...head.subarray(0, read));
+  return MAGIC.find(([magic]) => magic.test(latin))?.[1] ?? null;
+}
+
+const MAGIC: readonly [RegExp, string][] = [
+  [/^\x89PNG\r\n/, "image/png"],
+  [/^\xff\xd8\xff/, "image/jpeg"],
+  [/^GIF8[79]a/, "image/gif"],
+  [/^RIFF[^]{4}WEBP/, "image/webp"],
+  [/^%PDF-/, "application/pdf"],
+];
+
 async function read(
-  folder: string,
-  path: string,
-  { from_line = 1, to_line = Infinity }: { from_line?: number; to_line?: number },
+  place: string,
+  { path, from_line = 1, to_line = Infinity }: Reading,
 ): Promise<string> {
-  const text = await textOf(await inside(folder, path), path);
+  const text = await textOf(place, path);
   if (from_line === 1 && to_line === Infinity) return cut(text);
   const lines = text.split("\n");
   if (from_line > lines.length) {

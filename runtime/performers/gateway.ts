@@ -3,6 +3,7 @@
  * that the model's key and network are there and nowhere else.
  */
 import { SDK_VARIABLES } from "../core/launch.ts";
+import { GATEWAY_BACK_MS } from "../core/limits.ts";
 import type { ModelCall, ModelFailure, ModelReply, Piece, Provider } from "../core/model.ts";
 import type { Playbook } from "../core/offline.ts";
 import type { Child } from "../supervisor.ts";
@@ -21,7 +22,7 @@ export interface Gateway {
     signal: AbortSignal,
     onPiece: (piece: Piece) => void,
   ): Promise<ModelReply | ModelFailure>;
-  /** How each model that was asked for is doing; empty for the offline model. */
+  /** How each model that was asked for is doing; empty for the offline model and during a restart. */
   views(): Promise<readonly LaneView[]>;
 }
 
@@ -31,13 +32,21 @@ export type GatewayRequest =
     readonly playbooks: readonly Playbook[];
     readonly provider: Provider | null;
     readonly patience: Partial<Patience>;
+    readonly cassette: Cassette | null;
   }
   | { readonly type: "ask"; readonly call: ModelCall }
   | { readonly type: "views" };
 
+/** Whether model calls are recorded or played back, and where. */
+export interface Cassette {
+  readonly mode: "record" | "replay";
+  readonly folder: string;
+}
+
 /** A gateway that the supervisor may restart under the one door. */
 export class GatewayDoor implements Gateway {
   #worker: SystemWorker | null = null;
+  #opened = Promise.withResolvers<SystemWorker>();
 
   /**
    * @param provider null for the offline model
@@ -47,16 +56,22 @@ export class GatewayDoor implements Gateway {
     readonly playbooks: readonly Playbook[],
     readonly provider: Provider | null,
     readonly patience: Partial<Patience> = {},
+    readonly cassette: Cassette | null = null,
   ) {}
 
   /** The starter of the supervision tree's `gateway` child. */
   async open(): Promise<Child> {
-    const { playbooks, provider, patience } = this;
+    const { playbooks, provider, patience, cassette } = this;
     const module = import.meta.resolve("./gateway_worker.ts");
-    const worker = new SystemWorker("gateway", module, permissions(provider));
-    const request: GatewayRequest = { type: "open", playbooks, provider, patience };
+    const worker = new SystemWorker("gateway", module, permissions(provider, cassette));
+    const request: GatewayRequest = { type: "open", playbooks, provider, patience, cassette };
     await worker.ask(request);
     this.#worker = worker;
+    this.#opened.resolve(worker);
+    worker.gone.then(() => {
+      this.#worker = null;
+      this.#opened = Promise.withResolvers();
+    });
     return worker;
   }
 
@@ -65,27 +80,42 @@ export class GatewayDoor implements Gateway {
     signal: AbortSignal,
     onPiece: (piece: Piece) => void,
   ): Promise<ModelReply | ModelFailure> {
+    const worker = this.#worker ?? await this.#successor(signal);
     const told = (piece: unknown) => onPiece(piece as Piece);
-    return await this.#running.ask({ type: "ask", call } satisfies GatewayRequest, signal, told) as
+    return await worker.ask({ type: "ask", call } satisfies GatewayRequest, signal, told) as
       | ModelReply
       | ModelFailure;
   }
 
   async views(): Promise<readonly LaneView[]> {
-    return await this.#running.ask({ type: "views" } satisfies GatewayRequest) as LaneView[];
+    const asked = this.#worker?.ask({ type: "views" } satisfies GatewayRequest);
+    return await asked?.catch(() => []) as LaneView[] | undefined ?? [];
   }
 
-  get #running(): SystemWorker {
-    if (!this.#worker) throw new Error("The gateway is not running");
-    return this.#worker;
+  /** One that died is replaced within moments: its calls need not fail for that. */
+  async #successor(signal: AbortSignal): Promise<SystemWorker> {
+    const late = AbortSignal.any([signal, AbortSignal.timeout(GATEWAY_BACK_MS)]);
+    const given_up = new Promise<never>((_, reject) => {
+      const leave = () => reject(new Error("The gateway is not running"));
+      late.addEventListener("abort", leave, { once: true });
+    });
+    return await Promise.race([this.#opened.promise, given_up]);
   }
 }
 
-/** The provider's host, the key, and what the SDK looks up when it loads. */
-function permissions(provider: Provider | null): Deno.PermissionOptions {
-  if (!provider) return "none";
+/** The provider's host, the key, and what the SDK looks up when it loads; the folder of recordings. */
+function permissions(
+  provider: Provider | null,
+  cassette: Cassette | null,
+): Deno.PermissionOptionsObject {
+  const folder = cassette ? [cassette.folder] : [];
+  const files = { read: folder, write: cassette?.mode === "record" ? folder : [] };
+  // Recordings answer by themselves.
+  if (cassette?.mode === "replay") return files;
+  if (!provider) return files;
   const { host, port, protocol } = new URL(provider.base_url);
   return {
+    ...files,
     net: [port ? host : `${host}:${protocol === "https:" ? 443 : 80}`],
     env: [...SDK_VARIABLES],
   };

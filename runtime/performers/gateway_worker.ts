@@ -1,17 +1,11 @@
 /** Inside the gateway's Web Worker: the provider's model, or the offline model. */
 import { MODEL_DEADLINE_MS, MODEL_FIRST_BYTE_MS, MODEL_SILENCE_MS } from "../core/limits.ts";
-import type { ModelCall, ModelFailure, ModelReply, Piece } from "../core/model.ts";
-import { answerOffline } from "../core/offline.ts";
+import { answerOffline, OFFLINE } from "../core/offline.ts";
 import { systemClock } from "../ports.ts";
 import { serve } from "../system_worker.ts";
+import type { Ask } from "./cassette.ts";
 import type { GatewayRequest } from "./gateway.ts";
 import type { PatientModel } from "./patience.ts";
-
-type Ask = (
-  call: ModelCall,
-  signal: AbortSignal,
-  onPiece: (piece: Piece) => void,
-) => Promise<ModelReply | ModelFailure>;
 
 let ask: Ask | null = null;
 let model: PatientModel | null = null;
@@ -29,9 +23,19 @@ serve(async (body, { signal, tell }) => {
   }
 });
 
-async function answering(
-  { playbooks, provider, patience }: Extract<GatewayRequest, { type: "open" }>,
-): Promise<Ask> {
+type Opening = Extract<GatewayRequest, { type: "open" }>;
+
+async function answering(opening: Opening): Promise<Ask> {
+  const { provider, cassette } = opening;
+  if (!cassette) return await asking(opening);
+  const { playing, recording } = await import("./cassette.ts");
+  if (cassette.mode === "replay") return await playing(cassette.folder);
+  const models = provider?.models ?? { fast: OFFLINE, default: OFFLINE, strong: OFFLINE };
+  const key = provider ? Deno.env.get("ANTHROPIC_API_KEY") : null;
+  return recording(await asking(opening), cassette.folder, models, key ? [key] : []);
+}
+
+async function asking({ playbooks, provider, patience }: Opening): Promise<Ask> {
   if (!provider) {
     // A playbook may ask for silence: that is what the watch for stuck tasks is there for.
     return async ({ request }) =>

@@ -6,7 +6,6 @@ import {
   atCall,
   atFailure,
   atNothing,
-  atSuccess,
   type Breaker,
   breakerWait,
   CLOSED,
@@ -130,6 +129,7 @@ export class Lane {
       if (!unheard) return;
       unheard = false;
       this.#throttle.heard(input_tokens, limits, this.clock.now());
+      this.#pump();
     };
     const end = (breaker: Breaker) => {
       heard({});
@@ -141,7 +141,7 @@ export class Lane {
     };
     return {
       heard,
-      succeeded: () => end(atSuccess()),
+      succeeded: () => end(CLOSED),
       failed: (pause_ms, fault) => {
         const now = this.clock.now();
         if (pause_ms !== null) this.#throttle.pause(pause_ms, now);

@@ -3,6 +3,7 @@
  * outcome is written in the transaction that closes it, and a second closing is refused.
  */
 import { enqueue } from "../../db/envelopes.ts";
+import { addMedia } from "../../db/media.ts";
 import { finishEffect, holdEffect, startEffect } from "../../db/outbox.ts";
 import { touchTask } from "../../db/tasks.ts";
 import type { Statement } from "../../db/unit.ts";
@@ -18,6 +19,7 @@ import type { Due } from "../settle.ts";
 import { childOf, startChild } from "./children.ts";
 import { toolsOf } from "./context.ts";
 import { askModel } from "./model.ts";
+import type { FilesReply } from "./files.ts";
 import { flag } from "./reviews.ts";
 import { useStore } from "./store_tools.ts";
 import { commandApproval, useTerminal } from "./terminal.ts";
@@ -169,7 +171,7 @@ export class Performers implements Performing {
       case "store":
         return await useStore(this.#parts, call);
       case "files":
-        return answer(call.call_id, await this.#parts.files.use(call, signal));
+        return withMedia(call, await this.#parts.files.use(call, signal), this.#parts.clock.now());
       case "workshop":
         return await createTool(this.#parts, call, signal);
       case "terminal":
@@ -221,6 +223,17 @@ export function answer(
 ): Outcome {
   const more = { ...is_error ? { is_error } : {}, ...log ? { log } : {} };
   return { reply: { type: "tool.replied", call_id, content, ...more } };
+}
+
+/** A result with a picture or document: the journal names it, and its bytes are kept beside. */
+function withMedia(call: ToolCall, { media, ...reply }: FilesReply, now: number): Outcome {
+  const outcome = answer(call.call_id, reply);
+  if (!media) return outcome;
+  const { hash, media_type } = media;
+  return {
+    statements: [addMedia(media, now)],
+    reply: { ...outcome.reply!, media: [{ hash, media_type }] },
+  };
 }
 
 /** What an actor is told of an effect that did not come off. */

@@ -4,7 +4,7 @@
  */
 import { actorProgresses } from "../../db/actors.ts";
 import { findDocuments } from "../../db/definitions.ts";
-import { findMedia } from "../../db/media.ts";
+import { findMedia, type Media, mediaSizes } from "../../db/media.ts";
 import { accountOf, loseReservation, release, reserve } from "../../db/reservations.ts";
 import { addUsage } from "../../db/tasks.ts";
 import type { Statement } from "../../db/unit.ts";
@@ -23,6 +23,7 @@ import {
   MODEL_DEADLINE_MS,
   MODEL_OUTPUT_TOKENS_MAX,
   MODEL_PROGRESS_MS,
+  PROMPT_MEDIA_BYTES_MAX,
   STUCK_LOOKS,
   SUMMARY_TOKENS_MAX,
   TOKEN_BYTES,
@@ -43,7 +44,14 @@ import { OFFLINE } from "../core/offline.ts";
 import { assemblePrompt, conversation, mediaNamed } from "../core/prompt.ts";
 import type { Budget, Message } from "../core/protocol.ts";
 import { definitionOf } from "../core/toolkit.ts";
-import { coveredBy, prefixBytes, type PromptSize, sizeOf, summaryRequest } from "../core/window.ts";
+import {
+  coveredBy,
+  coveredPart,
+  markOf,
+  type PromptSize,
+  sizeOf,
+  summaryRequest,
+} from "../core/window.ts";
 import type { Parts } from "../kernel.ts";
 import { documentsOf, taskOf, toolsOf } from "./context.ts";
 import type { Outcome } from "./mod.ts";
@@ -77,20 +85,20 @@ export async function askModel(
   const size = sizeOf(asked.request, asked.journal);
   const room = Math.min(MODEL_OUTPUT_TOKENS_MAX, asked.facts.output_tokens, context_tokens / 4);
   if (size.likely + room > context_tokens * WINDOW_SHARE) {
-    const shorter = await compacted(parts, asked, context_tokens, signal);
+    const shorter = await compacted(parts, asked, size, context_tokens, signal);
     if (shorter) return shorter;
   }
   const request = { ...asked.request, max_tokens: Math.floor(room) };
   const answer = await spend(parts, asked, request, size, signal);
   if ("failed" in answer && answer.concerns === "too_long") {
     // The window is smaller than was known: by how much nobody says.
-    const shorter = await compacted(parts, asked, size.likely * 0.8, signal);
+    const shorter = await compacted(parts, asked, size, size.likely * 0.8, signal);
     if (shorter) return { ...shorter, anyway: [...answer.cost, ...shorter.anyway ?? []] };
   }
   if ("failed" in answer) return await failure(parts, asked, answer);
   const { reply, cost: anyway } = answer;
-  const prefix_bytes = prefixBytes(request);
-  const message: Message = { type: "model.replied", turn, ...reply, prefix_bytes };
+  const prompt = markOf(request, asked.journal.length);
+  const message: Message = { type: "model.replied", turn, ...reply, prompt };
   if (JSON.stringify(message).length > MESSAGE_BYTES_MAX) {
     const reason = `The model's reply is longer than ${MESSAGE_BYTES_MAX} bytes`;
     return { anyway, reply: { type: "model.failed", turn, reason } };
@@ -113,7 +121,7 @@ async function turnOf(parts: Parts, key: string, task_id: string, turn: number) 
     .select(["budget_json", "root_id", "priority"]).where("id", "=", tree_id)
     .executeTakeFirstOrThrow();
   const journal = entries.map(({ message_json }) => JSON.parse(message_json) as Message);
-  const media = await findMedia(db, mediaNamed(journal));
+  const media = await mediaOf(parts, mediaNamed(journal));
   const request = assemblePrompt({
     model: agent.model,
     max_tokens: MODEL_OUTPUT_TOKENS_MAX,
@@ -131,6 +139,22 @@ async function turnOf(parts: Parts, key: string, task_id: string, turn: number) 
     ...{ journal, request },
   };
   return { ...asked, facts: factsAbout(parts, parts.provider?.models[agent.model] ?? OFFLINE) };
+}
+
+/** The newest of them, as many as one request can carry; the others are known by their names alone. */
+async function mediaOf({ store }: Parts, hashes: readonly string[]): Promise<Media[]> {
+  const sizes = new Map(
+    (await mediaSizes(store.read, hashes)).map(({ hash, bytes }) => [hash, bytes]),
+  );
+  const carried = new Set<string>();
+  let bytes = 0;
+  for (const hash of hashes.toReversed()) {
+    if (carried.has(hash)) continue;
+    bytes += sizes.get(hash) ?? 0;
+    if (bytes > PROMPT_MEDIA_BYTES_MAX) break;
+    carried.add(hash);
+  }
+  return await findMedia(store.read, [...carried]);
 }
 
 function blockOf(
@@ -177,7 +201,7 @@ async function spend(
   };
   try {
     const call = {
-      request: { ...request, max_tokens: set_aside.max_tokens },
+      request: { ...request, max_tokens: set_aside.max_tokens, web: set_aside.web },
       ...{ task_id, tree_id, priority },
       input_tokens: size.fresh,
     };
@@ -276,7 +300,12 @@ async function setAside(
 ): Promise<Grant | ModelFailure> {
   const { store, clock, ids } = parts;
   const { price } = factsAbout(parts, model);
-  const free: Grant = { max_tokens: want.output_tokens, tokens: 0, cost_nano: 0 };
+  const free: Grant = {
+    max_tokens: want.output_tokens,
+    web: want.web,
+    tokens: 0,
+    cost_nano: 0,
+  };
   if (!boundsModels(budget) || model === OFFLINE) return free;
   const deadline = clock.now() + MODEL_DEADLINE_MS;
   for (;;) {
@@ -337,17 +366,18 @@ const BUDGET_LOOK_MS = 100;
 async function compacted(
   parts: Parts,
   asked: Turn,
+  size: PromptSize,
   context_tokens: number,
   signal: AbortSignal,
 ): Promise<Outcome | null> {
   const { journal, turn } = asked;
   const covers = coveredBy(journal, context_tokens);
   if (covers === null) return null;
-  const media = new Map<string, MediaBlock>();
-  const covered = conversation(journal.slice(0, covers), media);
+  const covered = conversation(coveredPart(journal, covers));
   const max_tokens = Math.floor(Math.min(SUMMARY_TOKENS_MAX, context_tokens / 8));
   const request = summaryRequest(asked.request, covered, context_tokens, max_tokens);
-  const answer = await spend(parts, asked, request, sizeOf(request, []), signal);
+  // Part of a prompt whose size is known: its own can only be smaller.
+  const answer = await spend(parts, asked, request, size, signal);
   if ("failed" in answer) return await failure(parts, asked, answer);
   const summary = textOf(answer.reply.content);
   if (summary === "") {

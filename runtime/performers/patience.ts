@@ -37,10 +37,12 @@ export class PatientModel {
     const lane = this.#lane(this.models[call.request.model]);
     let last: Fault | null = null;
     let attempts = 0;
+    let asking = false;
     try {
       for (;;) {
         const passage = await lane.enter(call, either, (why) => onPiece({ type: "waiting", why }));
         let begun = false;
+        asking = true;
         const listening = {
           onLimits: passage.heard,
           onPiece: (piece: Piece) => {
@@ -75,7 +77,7 @@ export class PatientModel {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (!late.signal.aborted) throw error;
-      const said = last ? `: ${last.message}` : ", waiting for its turn";
+      const said = last ? `: ${last.message}` : asking ? "" : ", waiting for its turn";
       return { failed: `No answer within ${deadline_ms / 1000} s${said}`, concerns: "task" };
     } finally {
       callOff();

@@ -4,14 +4,7 @@
  */
 import Anthropic from "@anthropic-ai/sdk";
 import { WEB_FETCH_TOKENS_MAX, WEB_USES_MAX } from "../core/limits.ts";
-import type {
-  ModelFailure,
-  ModelReply,
-  ModelRequest,
-  Piece,
-  Provider,
-  ReplyBlock,
-} from "../core/model.ts";
+import type { ModelFailure, ModelReply, ModelRequest, Piece, Provider } from "../core/model.ts";
 import { ReplyReader, type StreamEvent } from "../core/reply.ts";
 import { LIMITED, type Limits } from "../core/throttle.ts";
 
@@ -152,11 +145,7 @@ export function paramsOf(request: ModelRequest, models: Provider["models"]): Par
     system: withBreakpoint(request.system),
     messages: request.messages.map(({ role, content }, index) => ({
       role,
-      content: marked.has(index)
-        ? withBreakpoint<object>(content)
-        : role === "assistant"
-        ? content.map(givenBack)
-        : content,
+      content: marked.has(index) ? withBreakpoint<object>(content) : content,
     })),
   } as unknown as Params;
 }
@@ -171,13 +160,6 @@ const WEB_TOOLS: readonly object[] = [
     max_content_tokens: WEB_FETCH_TOKENS_MAX,
   },
 ];
-
-/** What arguments looked like before they could be read is our own note. */
-function givenBack(block: ReplyBlock): ReplyBlock {
-  if (block.type !== "tool_use" || block.broken === undefined) return block;
-  const { broken: _, ...rest } = block;
-  return rest;
-}
 
 function withBreakpoint<Block extends object>(blocks: readonly Block[]): Block[] {
   return blocks.map((block, index) =>
@@ -210,6 +192,9 @@ function faultOf(error: unknown, hide: (text: string) => string): Fault {
   const said = hide(messageOf(error));
   const status = error.status ?? STATUS[error.type ?? ""];
   const retry_after_ms = retryAfter(error.headers);
+  if ((status === 400 || status === 429) && SPENT.test(`${error.errorCode} ${said}`)) {
+    return new Fault(`The model's provider wants to be paid first: ${said}`, "tree");
+  }
   switch (status) {
     case undefined:
       return new Fault(`The model cannot be reached: ${said}`, "again");
@@ -260,6 +245,8 @@ const STATUS: Readonly<Record<string, number | undefined>> = {
   overloaded_error: 529,
 };
 
+/** A limit of what may be spent is one that no waiting of minutes helps with, whatever its status. */
+const SPENT = /spend_limit_reached|reached your .*API usage limits/;
 /** An empty account and a long prompt are plain 400s, told apart by their words alone. */
 const BILLING = /credit balance|billing|payment/i;
 const TOO_LONG = /too long|context (size|window|length)|maximum context|exceeds? .{0,40}context/i;
@@ -276,8 +263,9 @@ function retryAfter(headers: Headers | undefined): number | null {
 }
 
 function messageOf(error: InstanceType<typeof Anthropic.APIError>): string {
-  const cause = (error.cause as Error | undefined)?.message;
-  return error.apiMessage ?? (cause ? `${error.message} (${cause})` : error.message);
+  let cause = error.cause as Error | undefined;
+  while (cause?.cause) cause = cause.cause as Error;
+  return error.apiMessage ?? (cause ? `${error.message} (${cause.message})` : error.message);
 }
 
 function inWords(error: unknown): string {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import type { ModelMessage, ToolResultBlock } from "../../runtime/core/model.ts";
+import type { MediaBlock, ModelMessage, ToolResultBlock } from "../../runtime/core/model.ts";
 import {
   assemblePrompt,
   conversation,
   CORE_INSTRUCTION,
+  mediaNamed,
   type PromptParts,
 } from "../../runtime/core/prompt.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
@@ -131,6 +132,82 @@ Deno.test("hints, nudges and reminders stand behind the results of their turn", 
   const last = messages.at(-1)!;
   assert.equal(last.content[0].type, "tool_result");
   assert.deepEqual(texts(last), ["A person says: Hurry", "No progress", "Do something else"]);
+});
+
+Deno.test("what came while the model was thinking stands behind the reply that could not know of it", () => {
+  const prompt = { entries: 3, text_bytes: 0, media_tokens: 0 };
+  const journal = [
+    { type: "task.started" },
+    replied("a"),
+    result("a"),
+    { type: "hint", text: "Hurry" },
+    { type: "nudge", text: "No progress" },
+    { type: "reminder", text: "Do something else" },
+    { ...replied("b"), prompt },
+  ];
+  const words = ["A person says: Hurry", "No progress", "Do something else"];
+  const behind = conversation([...journal, result("b")]);
+  assert.deepEqual(behind.map(({ role }) => role), [
+    "user",
+    "assistant",
+    "user",
+    "assistant",
+    "user",
+  ]);
+  assert.deepEqual(texts(behind[2]), []);
+  assert.deepEqual(results(behind[4]).map(({ tool_use_id }) => tool_use_id), ["b"]);
+  assert.deepEqual(texts(behind[4]), words);
+  const known = [...journal.slice(0, -1), { ...replied("b"), prompt: { ...prompt, entries: 6 } }];
+  assert.deepEqual(texts(conversation([...known, result("b")])[2]), words);
+});
+
+Deno.test("what came while the model was thinking is said once, and before what came later", () => {
+  const journal = [
+    { type: "task.started" },
+    { type: "hint", text: "early" },
+    { ...replied("a"), prompt: { entries: 1, text_bytes: 0, media_tokens: 0 } },
+    { type: "hint", text: "late" },
+    result("a"),
+    { ...replied(), prompt: { entries: 5, text_bytes: 0, media_tokens: 0 } },
+  ];
+  const messages = conversation(journal).filter(({ role }) => role === "user");
+  assert.deepEqual(messages.map((message) => texts(message).slice(-2)), [
+    ["Begin with your task."],
+    ["A person says: early", "A person says: late"],
+  ]);
+});
+
+Deno.test("half of a sheep in a hint, a result or a summary does not have the API refuse the prompt", () => {
+  const half = "🐑"[0];
+  const media = { type: "image", source: { type: "base64", media_type: "image/png", data: "AA" } };
+  const journal = [
+    { type: "task.started" },
+    replied("a", "b"),
+    result("a", `result ${half}`),
+    { ...result("b", `picture ${half}`), media: [{ hash: "sheep", media_type: "image/png" }] },
+    { type: "hint", text: `hint ${half}` },
+    { type: "nudge", text: `nudge ${half}` },
+    { type: "context.compacted", covers: 1, summary: `summary ${half}` },
+  ];
+  const said = JSON.stringify(conversation(journal, new Map([["sheep", media as MediaBlock]])));
+  for (const what of ["result", "picture", "hint", "nudge", "summary"]) {
+    assert.ok(said.includes(`${what} \ufffd`), what);
+  }
+  // JSON writes half of a pair as an escape.
+  assert.doesNotMatch(said, /\\ud83d/);
+});
+
+Deno.test("a result shows the pictures that it names, as far as they are there", () => {
+  const sheep: MediaBlock = {
+    type: "image",
+    source: { type: "base64", media_type: "image/png", data: "AA" },
+  };
+  const named = ["sheep", "wolf"].map((hash) => ({ hash, media_type: "image/png" }));
+  const journal = [{ type: "task.started" }, replied("a"), { ...result("a"), media: named }];
+  assert.deepEqual(mediaNamed(journal), ["sheep", "wolf"]);
+  const [shown] = results(conversation(journal, new Map([["sheep", sheep]])).at(-1));
+  assert.deepEqual(shown.content, [{ type: "text", text: "result of a" }, sheep]);
+  assert.equal(results(conversation(journal).at(-1))[0].content, "result of a");
 });
 
 Deno.test("an empty reply of the model leaves an assistant message that is not empty", () => {

@@ -1,8 +1,14 @@
-/** A server on loopback that speaks as much of the Messages API as the tests need, faults included. */
+/**
+ * A server on loopback that speaks as much of the Messages API as the tests need, faults included. Below
+ * HTTP it can fail too: `rawServer` says bytes and hangs up.
+ */
 
 /** A request as it arrived. */
 export interface Asked {
+  readonly path: string;
   readonly headers: Headers;
+  /** When it arrived, by `performance.now()`. */
+  readonly at: number;
   // deno-lint-ignore no-explicit-any -- the tests look at what was really sent
   readonly body: any;
   /** Name of the agent in the prompt. */
@@ -23,25 +29,29 @@ export interface MessagesServer extends AsyncDisposable {
   readonly asked: Asked[];
 }
 
-/** Answers each request with what `answer` gives: content blocks, or a response of its own. */
-export function messagesServer(
-  answer: (asked: Asked) => readonly Block[] | Response,
-): MessagesServer {
+/** What a request is answered with: content blocks, or a response of its own. */
+export type Answer = (asked: Asked) => readonly Block[] | Response | Promise<Block[] | Response>;
+
+/** @param port a free one when left out */
+export function messagesServer(answer: Answer, port = 0): MessagesServer {
   const asked: Asked[] = [];
   const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    { port, hostname: "127.0.0.1", onListen: () => {} },
     async (request) => {
+      const at = performance.now();
       const body = await request.json();
       const system = body.system.map(({ text }: { text: string }) => text).join("\n");
       const one: Asked = {
+        path: new URL(request.url).pathname,
         headers: request.headers,
+        at,
         body,
         agent: /<agent>([^<]*)</.exec(system)?.[1] ?? "",
         task: /<task [^>]*>([^<]*)</.exec(system)?.[1] ?? "",
         turn: body.messages.filter(({ role }: { role: string }) => role === "assistant").length,
       };
       asked.push(one);
-      const answered = answer(one);
+      const answered = await answer(one);
       return answered instanceof Response ? answered : reply(answered);
     },
   );
@@ -53,14 +63,22 @@ export function messagesServer(
 }
 
 /** A whole streamed reply. */
-export function reply(blocks: readonly Block[], stop_reason?: string): Response {
+export function reply(
+  blocks: readonly Block[],
+  stop_reason?: string,
+  input_tokens?: number,
+): Response {
   const calls = blocks.some(({ type }) => type === "tool_use");
-  return stream(events(blocks, stop_reason ?? (calls ? "tool_use" : "end_turn")));
+  return stream(events(blocks, stop_reason ?? (calls ? "tool_use" : "end_turn"), input_tokens));
 }
 
 /** The events of a reply, in order. */
-export function events(blocks: readonly Block[], stop_reason: string): [string, unknown][] {
-  const usage = { input_tokens: 7, output_tokens: 1, cache_read_input_tokens: 3 };
+export function events(
+  blocks: readonly Block[],
+  stop_reason: string,
+  input_tokens = 7,
+): [string, unknown][] {
+  const usage = { input_tokens, output_tokens: 1, cache_read_input_tokens: 3 };
   const message = {
     id: "msg_1",
     type: "message",
@@ -87,17 +105,78 @@ export function events(blocks: readonly Block[], stop_reason: string): [string, 
 }
 
 export function stream(all: readonly [string, unknown][], end = ""): Response {
-  const text = all.map(([type, data]) =>
-    `event: ${type}\ndata: ${JSON.stringify({ type, ...data as object })}\n\n`
-  ).join("");
-  return new Response(text + end, { headers: { "content-type": "text/event-stream" } });
+  return new Response(bytesOf(all) + end, { headers: STREAM });
 }
 
-export function failure(status: number, type: string, message: string): Response {
-  return Response.json({ type: "error", error: { type, message } }, {
-    status,
-    headers: { "retry-after-ms": "1" },
+const STREAM = { "content-type": "text/event-stream" };
+
+/** Events as they stand in a stream. */
+export function bytesOf(all: readonly [string, unknown][]): string {
+  return all.map(([type, data]) =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, ...data as object })}\n\n`
+  ).join("");
+}
+
+/** A stream that stays open after what it begins with. */
+export interface OpenStream {
+  readonly response: Response;
+  /** Whether whoever asked has hung up. */
+  left(): boolean;
+  say(more: readonly [string, unknown][]): void;
+  end(): void;
+}
+
+export function openStream(first: readonly [string, unknown][]): OpenStream {
+  let left = false;
+  let controller!: ReadableStreamDefaultController<Uint8Array>;
+  const say = (some: readonly [string, unknown][]) =>
+    controller.enqueue(new TextEncoder().encode(bytesOf(some)));
+  const body = new ReadableStream<Uint8Array>({
+    start: (opened) => {
+      controller = opened;
+      if (first.length > 0) say(first);
+    },
+    cancel: () => void (left = true),
   });
+  return {
+    response: new Response(body, { headers: STREAM }),
+    left: () => left,
+    say,
+    end: () => controller.close(),
+  };
+}
+
+/** An error of the API's. @param headers in place of one that asks for no pause */
+export function failure(
+  status: number,
+  type: string,
+  message: string,
+  headers: Record<string, string> = { "retry-after-ms": "1" },
+  details?: object,
+): Response {
+  return Response.json({ type: "error", error: { type, message, details } }, { status, headers });
+}
+
+export interface RawServer extends AsyncDisposable {
+  readonly url: string;
+}
+
+/**
+ * A server that gets each connection as it is, before anything of the request was read. A connection
+ * that is closed with something unread is reset; one that was read is ended.
+ */
+export function rawServer(answer: (connection: Deno.TcpConn) => Promise<void>): RawServer {
+  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const served = (async () => {
+    for await (const connection of listener) await answer(connection);
+  })();
+  return {
+    url: `http://127.0.0.1:${listener.addr.port}`,
+    [Symbol.asyncDispose]: async () => {
+      listener.close();
+      await served;
+    },
+  };
 }
 
 export function call(id: string, name: string, input: unknown): Block {

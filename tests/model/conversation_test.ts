@@ -1,0 +1,186 @@
+/** A conversation with a real model: the real SDK in the gateway's worker, against a server on loopback. */
+import assert from "node:assert/strict";
+import { replies } from "../support/agents.ts";
+import {
+  type Answer,
+  type Asked,
+  type Block,
+  call,
+  events,
+  openStream,
+  reply,
+  text,
+} from "../support/messages_server.ts";
+import { end, talk } from "../support/talk.ts";
+import { until } from "../support/until.ts";
+
+Deno.test("a three-level tree with subtasks side by side is done by a real model's replies", async () => {
+  await using one = await talk(({ agent, task, turn, body }) => {
+    assert.equal(agent, "generalist");
+    const [, level] = /level (\d)/.exec(task)!;
+    if (level === "3") return end(`leaf ${task.slice(-1)}`);
+    if (turn > 0) {
+      const results = body.messages.at(-1).content.map((block: { content: string }) =>
+        JSON.parse(block.content).result
+      );
+      return end(results.join(" + "));
+    }
+    const next = Number(level) + 1;
+    return ["a", "b"].map((name) =>
+      call(`call_${name}`, "start_subtask", {
+        task_instruction: `level ${next} ${name}`,
+        agent_type: "generalist",
+      })
+    );
+  });
+  const tree = await one.run("level 1 r");
+  assert.equal(tree.result, "leaf a + leaf b + leaf a + leaf b");
+  for (const { body } of one.asked) {
+    assert.equal(body.model, "the-default-one");
+    assert.equal(body.stream, true);
+    assertPaired(body.messages);
+  }
+});
+
+Deno.test("the results of several calls stand in the order of the calls, whichever was there first", async () => {
+  const first = Promise.withResolvers<Block[]>();
+  await using one = await talk(({ task, turn }) => {
+    if (task === "first") return first.promise;
+    if (task === "second") {
+      // The one that was called first ends last.
+      first.resolve(end("of the first"));
+      return end("of the second");
+    }
+    return turn > 0 ? end("over") : [
+      call("call_1", "start_subtask", { task_instruction: "first", agent_type: "generalist" }),
+      call("call_2", "no_such_tool", {}),
+      call("call_3", "start_subtask", { task_instruction: "second", agent_type: "generalist" }),
+      call("call_4", "list_files", {}),
+    ];
+  });
+  assert.equal((await one.run("several")).result, "over");
+  const { messages } = one.asked.at(-1)!.body;
+  assertPaired(messages);
+  const answers = messages.at(-1).content.map(({ content }: { content: string }) => content);
+  assert.match(answers[0], /of the first/);
+  assert.match(answers[1], /no tool no_such_tool/);
+  assert.match(answers[2], /of the second/);
+  assert.equal(answers.length, 4);
+});
+
+Deno.test("a request marks tools, system and its last two turns for the provider's cache", async () => {
+  await using one = await talk(({ turn }) =>
+    turn < 3 ? [call(`call_${turn}`, "list_files", {})] : end("over")
+  );
+  await one.run("look three times");
+  const marked = (blocks: Block[]) =>
+    blocks.flatMap(({ cache_control }, index) => cache_control ? [index] : []);
+  for (const { body } of one.asked) {
+    assert.deepEqual(marked(body.tools), [body.tools.length - 1]);
+    assert.deepEqual(marked(body.system), [body.system.length - 1]);
+    const turns = body.messages.filter(({ role }: { role: string }) => role === "user");
+    const inTurns = turns.map(({ content }: { content: Block[] }) => marked(content).length);
+    assert.deepEqual(
+      inTurns,
+      turns.map((_: unknown, at: number) => at >= turns.length - 2 ? 1 : 0),
+    );
+  }
+  // What stood in an earlier request stands in the later ones, in the same place.
+  const prefix = (asked: Asked) =>
+    JSON.stringify([asked.body.tools, asked.body.system, asked.body.messages[0].content[0].text]);
+  assert.equal(new Set(one.asked.map(prefix)).size, 1);
+  const { input_tokens } = await one.kernel.store.read.selectFrom("tasks").select("input_tokens")
+    .executeTakeFirstOrThrow();
+  assert.equal(input_tokens, 4 * (7 + 3));
+});
+
+Deno.test("thinking is given back with its signature, as it came", async () => {
+  const thought = { type: "thinking", thinking: "let me see", signature: "signed" };
+  await using one = await talk(({ turn }) =>
+    turn === 0 ? [thought, call("call_1", "list_files", {})] : end("over")
+  );
+  await one.run("think");
+  assert.deepEqual(one.asked[1].body.messages[1].content[0], thought);
+});
+
+Deno.test("why a reply stops decides how its task goes on", async (t) => {
+  let answer: Answer = () => [];
+  await using one = await talk((asked) => answer(asked));
+
+  await t.step("a refusal ends the task with the model's words", async () => {
+    answer = () => reply([text("I would rather not")], "refusal");
+    const tree = await one.run("x");
+    assert.equal(tree.status, "failed");
+    assert.match(tree.reason!, /refused: I would rather not/);
+  });
+
+  for (const stop_reason of ["max_tokens", "model_context_window_exceeded"]) {
+    await t.step(
+      `a reply that is cut off (${stop_reason}) goes on, and a call that was cut off is not made`,
+      async () => {
+        const cut = [text("I write"), call("call_cut", "write_file", { path: "a", content: "b" })];
+        answer = ({ turn }) => turn === 0 ? reply(cut, stop_reason) : end("whole");
+        assert.equal((await one.run("x")).result, "whole");
+        const [, assistant, user] = one.asked.at(-1)!.body.messages;
+        assert.deepEqual(assistant.content.map(({ type }: Block) => type), ["text"]);
+        assert.match(user.content[0].text, /cut off/);
+      },
+    );
+  }
+
+  await t.step("a paused turn is resumed with what was said", async () => {
+    const searching = {
+      type: "server_tool_use",
+      id: "srvtoolu_1",
+      name: "web_search",
+      input: { query: "x" },
+    };
+    answer = ({ turn }) =>
+      turn === 0 ? reply([text("I search"), searching], "pause_turn") : end("found");
+    assert.equal((await one.run("x")).result, "found");
+    const { role, content } = one.asked.at(-1)!.body.messages.at(-1);
+    assert.equal(role, "assistant");
+    assert.deepEqual(content[1], searching);
+  });
+});
+
+Deno.test("a reply of text alone is asked to go on, and no empty text is ever given back", async () => {
+  await using one = await talk(({ turn }) =>
+    turn === 0 ? [] : turn === 1 ? [text("I am done")] : end("over")
+  );
+  assert.equal((await one.run("x")).result, "over");
+  for (const { body } of one.asked) {
+    for (const { content } of body.messages) {
+      assert.ok(content.length > 0);
+      for (const block of content) assert.ok(block.type !== "text" || block.text.trim() !== "");
+    }
+  }
+});
+
+Deno.test("the text of a reply is shown as it comes", async () => {
+  const parts = events([text("a thought in two halves"), ...end("over")], "tool_use");
+  const slow = openStream(parts.slice(0, 3));
+  await using one = await talk(() => slow.response);
+  const id = await one.begin("x");
+  const { root_id } = await one.kernel.store.read.selectFrom("trees").select("root_id")
+    .where("id", "=", id).executeTakeFirstOrThrow();
+  await until(
+    "the first half",
+    () => one.kernel.drafts.of(root_id)?.blocks[0]?.text.startsWith("a thought"),
+  );
+  assert.deepEqual(await replies(one.kernel, id), []);
+  slow.say(parts.slice(3));
+  slow.end();
+  await until("the end", async () => (await one.tree(id)).result === "over");
+});
+
+/** Each call is answered in the next message, in its order, and nothing else stands before. */
+function assertPaired(messages: { role: string; content: Block[] }[]): void {
+  messages.forEach(({ role, content }, index) => {
+    if (role !== "assistant") return;
+    const ids = content.filter(({ type }) => type === "tool_use").map(({ id }) => id);
+    const answers = (messages[index + 1]?.content ?? []).slice(0, ids.length)
+      .map(({ tool_use_id }) => tool_use_id);
+    assert.deepEqual(answers, ids);
+  });
+}

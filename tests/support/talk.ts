@@ -1,0 +1,169 @@
+/** A conversation with a real model, whose answers are a function of the test's. */
+import { enqueue } from "../../db/envelopes.ts";
+import { seeding } from "../../db/seeding.ts";
+import type {
+  ModelCall,
+  ModelFailure,
+  ModelReply,
+  Piece,
+  Provider,
+} from "../../runtime/core/model.ts";
+import type { ModelTable } from "../../runtime/core/models.ts";
+import type { Message } from "../../runtime/core/protocol.ts";
+import type { Kernel } from "../../runtime/kernel.ts";
+import type { Cassette } from "../../runtime/performers/gateway.ts";
+import { PatientModel } from "../../runtime/performers/patience.ts";
+import { connect, type Patience } from "../../runtime/performers/provider.ts";
+import { type Clock, systemClock } from "../../runtime/ports.ts";
+import { readSeeds } from "../../seeds/mod.ts";
+import { finished } from "./agents.ts";
+import { tempFolder } from "./folder.ts";
+import { startKernel } from "./kernel.ts";
+import { type Answer, type Asked, type Block, call, messagesServer } from "./messages_server.ts";
+
+export const KEY = "sk-ant-the-secret-of-the-test";
+
+const NAMES: Provider["models"] = {
+  fast: "the-fast-one",
+  default: "the-default-one",
+  strong: "the-strong-one",
+};
+
+export interface TreeEnd {
+  readonly status: string;
+  readonly result: string | null;
+  readonly reason: string | null;
+}
+
+export interface Talk extends AsyncDisposable {
+  readonly kernel: Kernel;
+  readonly asked: Asked[];
+  readonly folder: string;
+  /** Begins a task of `generalist`; gives its tree. */
+  begin(instruction: string): Promise<string>;
+  /** Runs a task of `generalist` to its end. */
+  run(instruction: string): Promise<TreeEnd & { readonly id: string }>;
+  /** Sends one of its tasks a message. */
+  tell(tree_id: string, task_id: string, message: Message): Promise<void>;
+  /** How a tree stands. */
+  tree(id: string): Promise<TreeEnd>;
+  /** Its tasks, the root first. */
+  tasks(id: string): Promise<(TreeEnd & { id: string; input_tokens: number })[]>;
+  /** What is written down about its tasks, in order. */
+  journal(id: string): Promise<Message[]>;
+}
+
+/** What a talk may have that differs. */
+export interface Differing {
+  /** Another server than that of `answer`. */
+  readonly url?: string;
+  readonly patience?: Partial<Patience>;
+  readonly models?: ModelTable;
+  readonly slots?: number;
+  readonly cassette?: Cassette;
+  readonly log?: (line: string) => void;
+}
+
+/** A kernel whose model is a function, or a server of another making. */
+export async function talk(answer: Answer, differing: Differing = {}): Promise<Talk> {
+  const { url, ...options } = differing;
+  const folder = await tempFolder();
+  const server = messagesServer(answer);
+  Deno.env.set("ANTHROPIC_API_KEY", KEY);
+  const kernel = await startKernel(folder.path, {
+    agent: import.meta.resolve("../../actors/agent.ts"),
+  }, {
+    provider: { base_url: url ?? server.url, models: NAMES },
+    onOpen: async (store) => {
+      await store.commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
+    },
+    ...options,
+  });
+  const begin = async (instruction: string) =>
+    (await kernel.submit({ instruction, agent: "generalist", after_task: "none" })).id;
+  const tree = (id: string) =>
+    kernel.store.read.selectFrom("trees").select(["status", "result", "reason"])
+      .where("id", "=", id).executeTakeFirstOrThrow();
+  return {
+    kernel,
+    asked: server.asked,
+    folder: folder.path,
+    begin,
+    run: async (instruction) => {
+      const id = await begin(instruction);
+      await finished(kernel, id);
+      return { id, ...await tree(id) };
+    },
+    tell: async (tree_id, to, message) => {
+      const unit = [
+        enqueue({ id: kernel.ids.next(), tree_id, to, from: "test", message }, Date.now()),
+      ];
+      const result = await kernel.command(unit, { address: to, tree_id, priority: 5 });
+      if (!result.ok) throw new Error(result.reason);
+    },
+    tree,
+    tasks: (id) =>
+      kernel.store.read.selectFrom("tasks")
+        .select(["id", "status", "result", "reason", "input_tokens"])
+        .where("tree_id", "=", id).orderBy("id").execute(),
+    journal: async (id) => {
+      const rows = await kernel.store.read.selectFrom("entries").select("message_json")
+        .where("tree_id", "=", id).orderBy("seq").execute();
+      return rows.map(({ message_json }) => JSON.parse(message_json));
+    },
+    [Symbol.asyncDispose]: async () => {
+      await kernel.stop();
+      await server[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The call that ends a task. */
+export function end(result: string): Block[] {
+  return [call("call_end", "end_task", { status: "success", result })];
+}
+
+/** The gateway's model without a kernel around it: the real SDK, and a clock of the test's. */
+export interface Line {
+  readonly model: PatientModel;
+  /** What became known on the way, of all calls. */
+  readonly pieces: Piece[];
+  ask(signal?: AbortSignal): Promise<ModelReply | ModelFailure>;
+}
+
+export function line(
+  base_url: string,
+  { clock = systemClock, ...patience }: Partial<Patience> & { clock?: Clock } = {},
+): Line {
+  const waits = { deadline_ms: 60_000, first_byte_ms: 20_000, silence_ms: 20_000, ...patience };
+  const model = new PatientModel(
+    connect({ base_url, models: NAMES }, KEY, waits),
+    NAMES,
+    waits,
+    clock,
+  );
+  const pieces: Piece[] = [];
+  return {
+    model,
+    pieces,
+    ask: (signal = new AbortController().signal) =>
+      model.ask(CALL, signal, (piece) => void pieces.push(piece)),
+  };
+}
+
+const CALL: ModelCall = {
+  request: {
+    model: "default",
+    system: [{ type: "text", text: "You are asked." }],
+    tools: [],
+    web: false,
+    calls: true,
+    messages: [{ role: "user", content: [{ type: "text", text: "Begin." }] }],
+    max_tokens: 1_000,
+  },
+  task_id: "task",
+  tree_id: "tree",
+  priority: 5,
+  input_tokens: 100,
+};
