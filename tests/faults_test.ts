@@ -4,7 +4,7 @@ import type { Kernel } from "../runtime/kernel.ts";
 import { begin, ended } from "./support/api.ts";
 import { tempFolder } from "./support/folder.ts";
 import { beginActor, startKernel } from "./support/kernel.ts";
-import { startTroupe } from "./support/troupe.ts";
+import { freePort, startTroupe } from "./support/troupe.ts";
 import { until } from "./support/until.ts";
 
 const KINDS = {
@@ -131,9 +131,3 @@ Deno.test("a launcher starts a killed kernel again, and the tree under way ends 
 });
 
 /** The restarted kernel has to come back on the port of the first. */
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
-}

@@ -164,6 +164,30 @@ Deno.test("a viewer who does not read keeps neither the model nor anybody else w
   for (const { body } of idle) await body!.cancel();
 });
 
+Deno.test("a task whose model speaks for longer than its timeout is not stuck", async () => {
+  const reply = openStream(events([{ type: "text", text: "" }], "end_turn").slice(0, 2));
+  await using one = await talk(({ turn }) => turn === 0 ? reply.response : end("over"));
+  const { id } = await one.kernel.submit({
+    instruction: "talk",
+    agent: "generalist",
+    after_task: "none",
+    timeout_seconds: 1,
+  });
+  const moments = new Set<number>();
+  await until("six moments of progress, a quarter of the timeout apart", async () => {
+    const delta = { type: "text_delta", text: "word " };
+    reply.say([["content_block_delta", { index: 0, delta }]]);
+    const { progress_at } = await one.kernel.store.read.selectFrom("actors")
+      .select("progress_at").where("tree_id", "=", id).executeTakeFirstOrThrow();
+    return moments.add(progress_at).size > 6;
+  });
+  reply.say(events([{ type: "text", text: "" }], "end_turn").slice(-3));
+  reply.end();
+  await finished(one.kernel, id);
+  const told = (await one.journal(id)).map(({ type }) => type);
+  assert.ok(!told.includes("nudge"), told.join(", "));
+});
+
 Deno.test("a draft that was replaced is not closed by the one before it", () => {
   const drafts = new Drafts(() => {});
   const first = drafts.open("task", "tree", 1);

@@ -108,6 +108,14 @@ export async function startTroupe(
   };
 }
 
+/** A port that nobody has at this moment: a kernel that is started again keeps it. */
+export function freePort(): number {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  return port;
+}
+
 /** Reads a stream to its end; `onText` gets all of it so far. */
 async function follow(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,

@@ -1,0 +1,66 @@
+/** A kernel that is killed while its model speaks, and one that crashes, with a key in its memory. */
+import assert from "node:assert/strict";
+import { begin, ended } from "../support/api.ts";
+import { events, messagesServer, openStream } from "../support/messages_server.ts";
+import { end, KEY } from "../support/talk.ts";
+import { freePort, startTroupe } from "../support/troupe.ts";
+import { until } from "../support/until.ts";
+
+Deno.test("a kernel that is killed in the middle of a reply asks for the same turn again, within the budget", async () => {
+  const half = events([{ type: "text", text: "half a reply" }], "end_turn").slice(0, 3);
+  await using server = messagesServer(() =>
+    server.asked.length === 1 ? openStream(half).response : end("whole")
+  );
+  await using troupe = await startTroupe({
+    env: { ANTHROPIC_BASE_URL: server.url, PORT: String(freePort()) },
+  });
+  const id = await begin(troupe.url, {
+    instruction: "x",
+    agent: "generalist",
+    after_task: "none",
+    budget: { tokens: 1_000_000 },
+  });
+  await until("the question", () => server.asked.length === 1);
+  Deno.kill(await troupe.kernelPid(), "SIGKILL");
+  const tree = await until("the end", () => ended(troupe.url, id).catch(() => null));
+  assert.equal(tree.result, "whole");
+  const [first, second] = server.asked.map(({ body }) => body);
+  // What the first may have cost stays set aside: the second may be shorter, and is the same otherwise.
+  assert.deepEqual({ ...first, max_tokens: 0 }, { ...second, max_tokens: 0 });
+  assert.equal(server.asked.length, 2);
+  assert.equal(tree.usage.input_tokens, 7 + 3);
+});
+
+Deno.test("a kernel that crashes leaves its key in no core dump, no log and no file", async () => {
+  await using server = messagesServer(() => end("over"));
+  await using troupe = await startTroupe({
+    env: { ANTHROPIC_BASE_URL: server.url, ANTHROPIC_API_KEY: KEY, PORT: String(freePort()) },
+  });
+  const before = await troupe.kernelPid();
+  // A process that may not read there by itself.
+  const { stdout } = await new Deno.Command("cat", { args: [`/proc/${before}/limits`] }).output();
+  const limits = new TextDecoder().decode(stdout);
+  assert.match(limits, /Max core file size\s+0\s+0\s/);
+  Deno.kill(before, "SIGABRT");
+  await until("a new kernel", () => troupe.log().includes("The kernel died (signal SIGABRT)"));
+  await until("its process", async () => await troupe.kernelPid() !== before);
+  const id = await until(
+    "an answer",
+    () =>
+      begin(troupe.url, { instruction: "x", agent: "generalist", after_task: "none" })
+        .catch(() => null),
+  );
+  await ended(troupe.url, id);
+  assert.ok(!troupe.log().includes(KEY));
+  for await (const { path, bytes } of files(troupe.data_dir)) {
+    assert.ok(!new TextDecoder("latin1").decode(bytes).includes(KEY), path);
+  }
+});
+
+async function* files(folder: string): AsyncGenerator<{ path: string; bytes: Uint8Array }> {
+  for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) yield* files(path);
+    else if (isFile) yield { path, bytes: await Deno.readFile(path) };
+  }
+}
