@@ -114,6 +114,8 @@ class Watchdog {
           controller.enqueue(chunk);
         },
       }),
+      // Deno's fetch misses an abort now and then when another request ends just then; this does not.
+      { signal: init?.signal ?? undefined },
     );
     const { status, statusText, headers } = response;
     return new Response(body, { status, statusText, headers });

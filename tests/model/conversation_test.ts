@@ -4,6 +4,7 @@ import { replies } from "../support/agents.ts";
 import {
   type Answer,
   type Asked,
+  assertPaired,
   type Block,
   call,
   events,
@@ -173,14 +174,3 @@ Deno.test("the text of a reply is shown as it comes", async () => {
   slow.end();
   await until("the end", async () => (await one.tree(id)).result === "over");
 });
-
-/** Each call is answered in the next message, in its order, and nothing else stands before. */
-function assertPaired(messages: { role: string; content: Block[] }[]): void {
-  messages.forEach(({ role, content }, index) => {
-    if (role !== "assistant") return;
-    const ids = content.filter(({ type }) => type === "tool_use").map(({ id }) => id);
-    const answers = (messages[index + 1]?.content ?? []).slice(0, ids.length)
-      .map(({ tool_use_id }) => tool_use_id);
-    assert.deepEqual(answers, ids);
-  });
-}

@@ -410,6 +410,43 @@ Deno.test("a question that is dropped ends its request, is accounted for, and is
   assert.deepEqual([view.under_way, view.waiting, view.breaker.state], [0, 0, "closed"]);
 });
 
+Deno.test("a call that is called off in the moment in which another one ends is over too", async () => {
+  let endless = openStream(HALF);
+  let ended = Promise.withResolvers<void>();
+  let asked = 0;
+  await using server = messagesServer(async () => {
+    if (asked++ === 0) return endless.response;
+    await ended.promise;
+    return failure(401, "authentication_error", "revoked");
+  });
+  // In plain Deno one of fifty is missed.
+  for (let round = 0; round < 150; round++) {
+    [endless, ended, asked] = [openStream(HALF), Promise.withResolvers(), 0];
+    const one = line(server.url);
+    const calling = new AbortController();
+    const first = one.ask(calling.signal).catch((error: Error) => error.message);
+    await within(() => one.pieces.some(({ type }) => type === "delta"));
+    const second = one.ask();
+    await within(() => asked === 2);
+    ended.resolve();
+    await second;
+    calling.abort(new Error("called off"));
+    let over: unknown = null;
+    first.then((said) => over = said);
+    await within(() => over !== null && endless.left());
+    assert.equal(over, "called off");
+  }
+});
+
+/** Like `until`, without a pause between two looks. */
+async function within(look: () => boolean): Promise<void> {
+  const end = performance.now() + 5_000;
+  while (!look()) {
+    if (performance.now() > end) throw new Error(`5 s went by without ${look}`);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
 function said(answer: ModelReply | ModelFailure): string {
   assert.ok(!("failed" in answer), JSON.stringify(answer));
   return textOf(answer.content);

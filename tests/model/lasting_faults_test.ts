@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { Answer, Asked, Block } from "../support/messages_server.ts";
 import {
+  assertPaired,
   bytesOf,
   call,
   events,
@@ -181,7 +182,7 @@ Deno.test("a prompt that is too long has its older turns summarised, and the tas
   // The prefix that the provider has in its cache is still the same.
   assert.deepEqual(again.body.system, refused.body.system);
   assert.deepEqual(again.body.tools, refused.body.tools);
-  for (const { body } of asked) assertComplete(body.messages);
+  for (const { body } of asked) assertPaired(body.messages);
 
   const journal = await one.journal(id);
   const compacted = journal.filter(({ type }) => type === "context.compacted");
@@ -221,16 +222,4 @@ function resultsIn(body: Asked["body"]): { status: string; reason?: string }[] {
   return body.messages.at(-1).content.map(({ content }: { content: string }) =>
     JSON.parse(content)
   );
-}
-
-/** Each call has its result in the next message, and no result is without its call. */
-function assertComplete(messages: { role: string; content: Block[] }[]): void {
-  messages.forEach(({ content }, index) => {
-    const calls = content.filter(({ type }) => type === "tool_use").map(({ id }) => id);
-    const results = (messages[index + 1]?.content ?? [])
-      .filter(({ type }) => type === "tool_result").map(({ tool_use_id }) => tool_use_id);
-    assert.deepEqual(results, calls);
-  });
-  assert.ok(messages[0].content.every(({ type }) => type !== "tool_result"));
-  messages.forEach(({ role }, index) => assert.equal(role, index % 2 === 0 ? "user" : "assistant"));
 }

@@ -3,6 +3,8 @@
  * HTTP it can fail too: `rawServer` says bytes and hangs up.
  */
 
+import assert from "node:assert/strict";
+
 /** A request as it arrived. */
 export interface Asked {
   readonly path: string;
@@ -35,8 +37,9 @@ export type Answer = (asked: Asked) => readonly Block[] | Response | Promise<Blo
 /** @param port a free one when left out */
 export function messagesServer(answer: Answer, port = 0): MessagesServer {
   const asked: Asked[] = [];
+  const closing = new AbortController();
   const server = Deno.serve(
-    { port, hostname: "127.0.0.1", onListen: () => {} },
+    { port, hostname: "127.0.0.1", onListen: () => {}, signal: closing.signal },
     async (request) => {
       const at = performance.now();
       const body = await request.json();
@@ -58,7 +61,11 @@ export function messagesServer(answer: Answer, port = 0): MessagesServer {
   return {
     url: `http://127.0.0.1:${server.addr.port}`,
     asked,
-    [Symbol.asyncDispose]: () => server.shutdown(),
+    // Not politely: a stream that nobody reads any more would be waited for.
+    [Symbol.asyncDispose]: async () => {
+      closing.abort();
+      await server.finished;
+    },
   };
 }
 
@@ -67,9 +74,11 @@ export function reply(
   blocks: readonly Block[],
   stop_reason?: string,
   input_tokens?: number,
+  output_tokens?: number,
 ): Response {
   const calls = blocks.some(({ type }) => type === "tool_use");
-  return stream(events(blocks, stop_reason ?? (calls ? "tool_use" : "end_turn"), input_tokens));
+  const stop = stop_reason ?? (calls ? "tool_use" : "end_turn");
+  return stream(events(blocks, stop, input_tokens, output_tokens));
 }
 
 /** The events of a reply, in order. */
@@ -77,6 +86,7 @@ export function events(
   blocks: readonly Block[],
   stop_reason: string,
   input_tokens = 7,
+  output_tokens = 5,
 ): [string, unknown][] {
   const usage = { input_tokens, output_tokens: 1, cache_read_input_tokens: 3 };
   const message = {
@@ -98,7 +108,7 @@ export function events(
     ]),
     ["message_delta", {
       delta: { stop_reason, stop_sequence: null },
-      usage: { output_tokens: 5 },
+      usage: { output_tokens },
     }],
     ["message_stop", {}],
   ];
@@ -215,4 +225,21 @@ function deltas(block: Block): unknown[] {
     default:
       return [];
   }
+}
+
+/**
+ * Users and assistants take turns, the user first; each call has its result in the next message, in its
+ * order and before anything else; and no result is without its call.
+ */
+export function assertPaired(messages: { role: string; content: Block[] }[]): void {
+  let calls: unknown[] = [];
+  messages.forEach(({ role, content }, index) => {
+    assert.equal(role, index % 2 === 0 ? "user" : "assistant");
+    const results = content.flatMap(({ type, tool_use_id }) =>
+      type === "tool_result" ? [tool_use_id] : []
+    );
+    assert.deepEqual(results, calls);
+    assert.ok(content.slice(0, calls.length).every(({ type }) => type === "tool_result"));
+    calls = content.flatMap(({ type, id }) => type === "tool_use" ? [id] : []);
+  });
 }
