@@ -4,11 +4,12 @@ import { CONTEXT_TOKENS_UNKNOWN, MODEL_OUTPUT_TOKENS_MAX } from "./limits.ts";
 
 export type ModelTable = ReadonlyMap<string, ModelFacts>;
 
-/** The facts of a model; one that nobody knows has a guessed window and no price. */
+/** The facts of a model; one that nobody knows has a guessed window, no price and no tools of its own. */
 export function factsOf(table: ModelTable, name: string): ModelFacts {
   return table.get(name) ?? table.get(name.replace(/-\d{8}$/, "")) ?? {
     context_tokens: CONTEXT_TOKENS_UNKNOWN,
     output_tokens: MODEL_OUTPUT_TOKENS_MAX,
+    web: false,
     price: null,
   };
 }
@@ -17,5 +18,6 @@ export function factsOf(table: ModelTable, name: string): ModelFacts {
 export const OFFLINE_FACTS: ModelFacts = {
   context_tokens: Infinity,
   output_tokens: MODEL_OUTPUT_TOKENS_MAX,
+  web: false,
   price: { input: 0, cache_write: 0, cache_read: 0, output: 0, web_search: 0 },
 };

@@ -89,11 +89,12 @@ async function turnOf(parts: Parts, key: string, task_id: string, turn: number) 
     .select(["budget_json", "root_id", "priority"]).where("id", "=", tree_id)
     .executeTakeFirstOrThrow();
   const journal = entries.map(({ message_json }) => JSON.parse(message_json) as Message);
+  const facts = factsAbout(parts, parts.provider?.models[agent.model] ?? OFFLINE);
   const media = await mediaOf(parts, mediaNamed(journal));
   const request = assemblePrompt({
     model: agent.model,
     max_tokens: MODEL_OUTPUT_TOKENS_MAX,
-    web: agent.web_search,
+    web: agent.web_search && facts.web,
     agent,
     task,
     documents,
@@ -106,7 +107,7 @@ async function turnOf(parts: Parts, key: string, task_id: string, turn: number) 
     ...{ key, task_id, tree_id, root_id, turn, priority, budget, timeout_seconds },
     ...{ journal, request },
   };
-  return { ...asked, facts: factsAbout(parts, parts.provider?.models[agent.model] ?? OFFLINE) };
+  return { ...asked, facts };
 }
 
 /** The newest of them, as many as one request can carry; the others are known by their names alone. */

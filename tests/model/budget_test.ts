@@ -13,7 +13,7 @@ import { until } from "../support/until.ts";
 /** A token in costs 3, out 15 millionths of a dollar. */
 const PRICE = { input: 3_000, cache_write: 3_750, cache_read: 300, output: 15_000, web_search: 0 };
 const MODELS: ModelTable = new Map([
-  ["the-default-one", { context_tokens: 200_000, output_tokens: 2_000, price: PRICE }],
+  ["the-default-one", { context_tokens: 200_000, output_tokens: 2_000, web: false, price: PRICE }],
 ]);
 
 async function begin(kernel: Kernel, budget: Budget, instruction = "x"): Promise<string> {

@@ -1,7 +1,13 @@
 /** A kernel that is killed while its model speaks, and one that crashes, with a key in its memory. */
 import assert from "node:assert/strict";
 import { begin, ended } from "../support/api.ts";
-import { events, messagesServer, openStream } from "../support/messages_server.ts";
+import {
+  assertPaired,
+  call,
+  events,
+  messagesServer,
+  openStream,
+} from "../support/messages_server.ts";
 import { end, KEY } from "../support/talk.ts";
 import { freePort, startTroupe } from "../support/troupe.ts";
 import { until } from "../support/until.ts";
@@ -29,6 +35,34 @@ Deno.test("a kernel that is killed in the middle of a reply asks for the same tu
   assert.deepEqual({ ...first, max_tokens: 0 }, { ...second, max_tokens: 0 });
   assert.equal(server.asked.length, 2);
   assert.equal(tree.usage.input_tokens, 7 + 3);
+});
+
+Deno.test("a command that a killed kernel had begun is answered as interrupted, and each call has its result", async () => {
+  const command = "touch begun; sleep 60";
+  await using server = messagesServer(({ turn }) => {
+    if (turn === 0) return [call("call_1", "attach_tool", { name: "use_terminal" })];
+    if (turn > 1) return end("seen");
+    return [call("call_a", "use_terminal", { command }), call("call_b", "list_optional_tools", {})];
+  });
+  await using troupe = await startTroupe({
+    env: { ANTHROPIC_BASE_URL: server.url, PORT: String(freePort()) },
+  });
+  const id = await begin(troupe.url, {
+    instruction: "x",
+    agent: "tool_addition",
+    after_task: "none",
+  });
+  const begun = `${troupe.data_dir}/workspaces/${id}/begun`;
+  await until("the command", () => Deno.stat(begun).catch(() => null));
+  Deno.kill(await troupe.kernelPid(), "SIGKILL");
+  const tree = await until("the end", () => ended(troupe.url, id).catch(() => null));
+  assert.equal(tree.result, "seen");
+  const { messages } = server.asked.at(-1)!.body;
+  assertPaired(messages);
+  const [interrupted, listed] = messages.at(-1).content;
+  assert.equal(interrupted.content, "interrupted: outcome unknown");
+  assert.equal(interrupted.is_error, true);
+  assert.match(listed.content, /- use_terminal: /);
 });
 
 Deno.test("a kernel that crashes leaves its key in no core dump, no log and no file", async () => {

@@ -7,7 +7,12 @@ import { end, talk } from "../support/talk.ts";
 /** A window that the prefix alone fills by a third. */
 const CONTEXT_TOKENS = 14_000;
 const MODELS: ModelTable = new Map([
-  ["the-default-one", { context_tokens: CONTEXT_TOKENS, output_tokens: 1_000, price: null }],
+  ["the-default-one", {
+    context_tokens: CONTEXT_TOKENS,
+    output_tokens: 1_000,
+    web: false,
+    price: null,
+  }],
 ]);
 const TURNS = 12;
 
