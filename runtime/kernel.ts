@@ -200,6 +200,7 @@ export class Kernel {
       provider,
       config.patience,
       config.cassette,
+      models,
     );
     this.#gateway = gateway;
     const files = new FilesDoor(config.workspaces);

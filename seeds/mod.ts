@@ -95,6 +95,7 @@ const model = z.strictObject({
   name: z.string().min(1),
   context_tokens: z.int().min(1),
   output_tokens: z.int().min(1),
+  calls_max: z.int().min(1).optional(),
   web: z.boolean().default(false),
   price: price.nullable(),
   above: z.strictObject({ input_tokens: z.int().min(1), price }).optional(),

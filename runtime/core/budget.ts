@@ -33,6 +33,8 @@ export interface ModelFacts {
   readonly context_tokens: number;
   /** Longest reply in tokens. */
   readonly output_tokens: number;
+  /** Calls of it at once, where that is less than `MODEL_CALLS_MAX`: a local server may take one. */
+  readonly calls_max?: number;
   /** Whether its provider has tools of its own for the web. */
   readonly web: boolean;
   /** Null when nobody has told. */

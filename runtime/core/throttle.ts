@@ -35,6 +35,9 @@ export class Throttle {
   #paused_until = 0;
   #under_way = 0;
 
+  /** @param calls_max calls at once */
+  constructor(readonly calls_max = MODEL_CALLS_MAX) {}
+
   get under_way(): number {
     return this.#under_way;
   }
@@ -45,7 +48,7 @@ export class Throttle {
 
   /** ms until a call with such a prompt may begin; `Infinity` while another has to end first. */
   wait(input_tokens: number, now: number): number {
-    if (this.#under_way >= MODEL_CALLS_MAX) return Infinity;
+    if (this.#under_way >= this.calls_max) return Infinity;
     const waits = LIMITED.map((kind) => this.#waitFor(kind, costOf(input_tokens)[kind], now));
     return Math.max(0, this.#paused_until - now, ...waits);
   }

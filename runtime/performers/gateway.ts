@@ -5,6 +5,7 @@
 import { SDK_VARIABLES } from "../core/launch.ts";
 import { GATEWAY_BACK_MS } from "../core/limits.ts";
 import type { ModelCall, ModelFailure, ModelReply, Piece, Provider } from "../core/model.ts";
+import { factsOf, type ModelTable } from "../core/models.ts";
 import type { Playbook } from "../core/offline.ts";
 import type { Child } from "../supervisor.ts";
 import { SystemWorker } from "../system_worker.ts";
@@ -33,6 +34,7 @@ export type GatewayRequest =
     readonly provider: Provider | null;
     readonly patience: Partial<Patience>;
     readonly cassette: Cassette | null;
+    readonly calls_max: Readonly<Record<string, number | undefined>>;
   }
   | { readonly type: "ask"; readonly call: ModelCall }
   | { readonly type: "views" };
@@ -51,12 +53,14 @@ export class GatewayDoor implements Gateway {
   /**
    * @param provider null for the offline model
    * @param patience how long calls wait, where that differs from the limits
+   * @param models how many calls each takes at once
    */
   constructor(
     readonly playbooks: readonly Playbook[],
     readonly provider: Provider | null,
     readonly patience: Partial<Patience> = {},
     readonly cassette: Cassette | null = null,
+    readonly models: ModelTable = new Map(),
   ) {}
 
   /** The starter of the supervision tree's `gateway` child. */
@@ -64,7 +68,13 @@ export class GatewayDoor implements Gateway {
     const { playbooks, provider, patience, cassette } = this;
     const module = import.meta.resolve("./gateway_worker.ts");
     const worker = new SystemWorker("gateway", module, permissions(provider, cassette));
-    const request: GatewayRequest = { type: "open", playbooks, provider, patience, cassette };
+    const names = Object.values(provider?.models ?? {});
+    const calls_max = Object.fromEntries(
+      names.map((name) => [name, factsOf(this.models, name).calls_max]),
+    );
+    const request: GatewayRequest = {
+      ...{ type: "open", playbooks, provider, patience, cassette, calls_max },
+    };
     await worker.ask(request);
     this.#worker = worker;
     this.#opened.resolve(worker);

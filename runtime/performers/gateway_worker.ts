@@ -35,7 +35,7 @@ async function answering(opening: Opening): Promise<Ask> {
   return recording(await asking(opening), cassette.folder, models, key ? [key] : []);
 }
 
-async function asking({ playbooks, provider, patience }: Opening): Promise<Ask> {
+async function asking({ playbooks, provider, patience, calls_max }: Opening): Promise<Ask> {
   if (!provider) {
     // A playbook may ask for silence: that is what the watch for stuck tasks is there for.
     return async ({ request }) =>
@@ -53,6 +53,6 @@ async function asking({ playbooks, provider, patience }: Opening): Promise<Ask> 
     ...patience,
   };
   const attempt = connect(provider, Deno.env.get("ANTHROPIC_API_KEY") || NO_KEY, waits);
-  const patient = model = new PatientModel(attempt, provider.models, waits, systemClock);
+  const patient = model = new PatientModel(attempt, provider.models, waits, systemClock, calls_max);
   return (call, signal, onPiece) => patient.ask(call, signal, onPiece);
 }

@@ -44,7 +44,7 @@ interface Waiting {
 }
 
 export class Lane {
-  readonly #throttle = new Throttle();
+  readonly #throttle: Throttle;
   readonly #schedule = new Schedule();
   readonly #waiting = new Map<string, Waiting>();
   #breaker: Breaker = CLOSED;
@@ -53,7 +53,10 @@ export class Lane {
   #ids = 0;
   #callOff = () => {};
 
-  constructor(readonly model: string, readonly clock: Clock) {}
+  /** @param calls_max calls at once; as many as the limits allow when left out */
+  constructor(readonly model: string, readonly clock: Clock, calls_max?: number) {
+    this.#throttle = new Throttle(calls_max);
+  }
 
   view(): LaneView {
     const now = this.clock.now();

@@ -16,6 +16,8 @@ export class PatientModel {
     readonly models: Provider["models"],
     readonly patience: Patience,
     readonly clock: Clock,
+    /** Bounds of calls at once, by the model's name. */
+    readonly calls_max: Readonly<Record<string, number | undefined>> = {},
   ) {}
 
   /** Every lane that was ever asked for, by its model's name. */
@@ -85,7 +87,7 @@ export class PatientModel {
   }
 
   #lane(model: string): Lane {
-    const lane = this.#lanes.get(model) ?? new Lane(model, this.clock);
+    const lane = this.#lanes.get(model) ?? new Lane(model, this.clock, this.calls_max[model]);
     this.#lanes.set(model, lane);
     return lane;
   }
