@@ -28,7 +28,7 @@ Deno.test("older turns are summarised before the window is full, as often as it 
     if (asksForSummary(asked)) {
       return reply([text(`summary ${++summaries}`)], "end_turn", input_tokens);
     }
-    if (++calls > TURNS) return end("over");
+    if (++calls > TURNS) return reply(end("over"), "tool_use", input_tokens);
     const plan = calls === 1 ? [text("My plan: look, look again, and end.")] : [];
     const content = `${calls} `.repeat(1_500);
     const blocks = [
@@ -65,5 +65,6 @@ Deno.test("older turns are summarised before the window is full, as often as it 
   assert.equal(count("model.replied"), TURNS + 1);
   // What the summaries cost is counted with the task.
   const [{ input_tokens }] = await one.tasks(id);
-  assert.ok(input_tokens > one.asked.reduce((sum, asked) => sum + sizeOf(asked), 0) - 10_000);
+  const sent = one.asked.reduce((sum, asked) => sum + sizeOf(asked), 0);
+  assert.ok(input_tokens >= sent, `${input_tokens} of ${sent} tokens`);
 });
