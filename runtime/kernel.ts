@@ -222,6 +222,11 @@ export class Kernel {
       log,
       check_interval_ms: config.check_interval_seconds * 1000,
     });
+    // Neither needs the database: they start beside it.
+    const early = {
+      gateway: new HeadStart(() => gateway.open(), "gateway"),
+      cell: new HeadStart((id) => cells.open(id), "cell-1"),
+    };
     const starters: Record<string, Starter> = {
       store: async () => {
         this.#store = await openStore(config.database_url);
@@ -231,14 +236,14 @@ export class Kernel {
         const store = this.#store;
         return { gone: store.gone, stop: () => store.close() };
       },
-      gateway: () => gateway.open(),
+      gateway: early.gateway.start,
       files: () => files.open(),
       tools: () => {
         const { sockets, scratch, code, layers } = config;
         this.#tools = new ToolCells({ sockets, scratch, code, layers }, clock, log);
         return Promise.resolve(this.#tools);
       },
-      cell: (id) => cells.open(id),
+      cell: early.cell.start,
       scheduler: (): Promise<Child> => {
         const performing = new Performers(parts(), { wake, drop });
         this.#scheduler = new Scheduler({
@@ -262,7 +267,34 @@ export class Kernel {
         log(`Cannot start one cell more: ${error.message}`);
       });
     };
-    await this.#supervisor.start();
+    try {
+      await this.#supervisor.start();
+    } finally {
+      await Promise.all([early.gateway.end(), early.cell.end()]);
+    }
     cells.reserve(config.slots);
+  }
+}
+
+/** Starts the first child of a kind before it is its turn. */
+class HeadStart {
+  #first: Promise<Child> | null;
+
+  constructor(readonly open: Starter, id: string) {
+    this.#first = open(id);
+    // Whose turn it is hears of it.
+    this.#first.catch(() => {});
+  }
+
+  readonly start: Starter = (id) => {
+    const first = this.#first ?? this.open(id);
+    this.#first = null;
+    return first;
+  };
+
+  /** Nobody wanted it: those before it failed. */
+  async end(): Promise<void> {
+    const unwanted = await this.#first?.catch(() => null);
+    await unwanted?.stop();
   }
 }
