@@ -11,6 +11,7 @@ import { ToolCells } from "./tool_cells.ts";
 import { HEARTBEAT_MS } from "./core/limits.ts";
 import type { Provider } from "./core/model.ts";
 import type { ModelTable } from "./core/models.ts";
+import { PATIENCE, type Patience } from "./core/patience.ts";
 import type { Playbook } from "./core/offline.ts";
 import type { SupervisorSpec } from "./core/supervision.ts";
 import { Drafts } from "./drafts.ts";
@@ -18,7 +19,6 @@ import { Events } from "./events.ts";
 import { type Files, FilesDoor } from "./performers/files.ts";
 import { type Cassette, type Gateway, GatewayDoor } from "./performers/gateway.ts";
 import { Performers } from "./performers/mod.ts";
-import type { Patience } from "./performers/provider.ts";
 import { Outputs } from "./performers/terminal.ts";
 import { type Clock, type Ids, type Log, systemClock, ulids } from "./ports.ts";
 import { newTree, type TreeRequest } from "./router.ts";
@@ -37,6 +37,7 @@ export interface Parts {
   /** Who answers; null for the offline model. */
   readonly provider: Provider | null;
   readonly models: ModelTable;
+  readonly patience: Patience;
   readonly containment: Containment;
   readonly events: Events;
   readonly clock: Clock;
@@ -195,10 +196,11 @@ export class Kernel {
     const { config, clock, ids, events, cells } = this;
     const { log } = config;
     const { provider = null, models } = config;
+    const patience = { ...PATIENCE, ...config.patience };
     const gateway = new GatewayDoor(
       config.playbooks,
       provider,
-      config.patience,
+      patience,
       config.cassette,
       models,
     );
@@ -215,6 +217,7 @@ export class Kernel {
       drafts: this.drafts,
       provider,
       models,
+      patience,
       containment: config.containment,
       events,
       clock,

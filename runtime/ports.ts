@@ -43,6 +43,22 @@ export const systemClock: Clock = {
   },
 };
 
+/** Waits so long; rejects with the signal's reason when it is aborted before. */
+export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const leave = () => {
+      callOff();
+      reject(signal.reason);
+    };
+    const callOff = clock.after(ms, () => {
+      signal.removeEventListener("abort", leave);
+      resolve();
+    });
+    signal.addEventListener("abort", leave, { once: true });
+  });
+}
+
 const monotonic = monotonicFactory();
 
 export const ulids: Ids = { next: () => monotonic() };

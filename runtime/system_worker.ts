@@ -69,6 +69,7 @@ export class SystemWorker implements Child {
     onPiece: (piece: unknown) => void = () => {},
   ): Promise<unknown> {
     if (this.#dead) return Promise.reject(this.#dead);
+    if (signal?.aborted) return Promise.reject(new Error("Called off"));
     const id = ++this.#ids;
     const waiting = Promise.withResolvers<unknown>();
     this.#waiting.set(id, { ...waiting, onPiece });

@@ -6,11 +6,11 @@ import { SDK_VARIABLES } from "../core/launch.ts";
 import { GATEWAY_BACK_MS } from "../core/limits.ts";
 import type { ModelCall, ModelFailure, ModelReply, Piece, Provider } from "../core/model.ts";
 import { factsOf, type ModelTable } from "../core/models.ts";
+import { PATIENCE, type Patience } from "../core/patience.ts";
 import type { Playbook } from "../core/offline.ts";
 import type { Child } from "../supervisor.ts";
 import { SystemWorker } from "../system_worker.ts";
 import type { LaneView } from "./lane.ts";
-import type { Patience } from "./provider.ts";
 
 export interface Gateway {
   /**
@@ -32,7 +32,7 @@ export type GatewayRequest =
     readonly type: "open";
     readonly playbooks: readonly Playbook[];
     readonly provider: Provider | null;
-    readonly patience: Partial<Patience>;
+    readonly patience: Patience;
     readonly cassette: Cassette | null;
     readonly calls_max: Readonly<Record<string, number | undefined>>;
   }
@@ -52,13 +52,12 @@ export class GatewayDoor implements Gateway {
 
   /**
    * @param provider null for the offline model
-   * @param patience how long calls wait, where that differs from the limits
    * @param models how many calls each takes at once
    */
   constructor(
     readonly playbooks: readonly Playbook[],
     readonly provider: Provider | null,
-    readonly patience: Partial<Patience> = {},
+    readonly patience: Patience = PATIENCE,
     readonly cassette: Cassette | null = null,
     readonly models: ModelTable = new Map(),
   ) {}

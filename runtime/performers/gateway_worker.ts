@@ -1,5 +1,4 @@
 /** Inside the gateway's Web Worker: the provider's model, or the offline model. */
-import { MODEL_DEADLINE_MS, MODEL_FIRST_BYTE_MS, MODEL_SILENCE_MS } from "../core/limits.ts";
 import { answerOffline, OFFLINE } from "../core/offline.ts";
 import { systemClock } from "../ports.ts";
 import { serve } from "../system_worker.ts";
@@ -46,13 +45,13 @@ async function asking({ playbooks, provider, patience, calls_max }: Opening): Pr
     import("./provider.ts"),
     import("./patience.ts"),
   ]);
-  const waits = {
-    deadline_ms: MODEL_DEADLINE_MS,
-    first_byte_ms: MODEL_FIRST_BYTE_MS,
-    silence_ms: MODEL_SILENCE_MS,
-    ...patience,
-  };
-  const attempt = connect(provider, Deno.env.get("ANTHROPIC_API_KEY") || NO_KEY, waits);
-  const patient = model = new PatientModel(attempt, provider.models, waits, systemClock, calls_max);
+  const attempt = connect(provider, Deno.env.get("ANTHROPIC_API_KEY") || NO_KEY, patience);
+  const patient = model = new PatientModel(
+    attempt,
+    provider.models,
+    patience,
+    systemClock,
+    calls_max,
+  );
   return (call, signal, onPiece) => patient.ask(call, signal, onPiece);
 }

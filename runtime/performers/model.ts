@@ -39,7 +39,7 @@ interface Turn extends Spender {
 
 /**
  * One turn of a task.
- * @throws {Error} when the gateway fails or a stream breaks off; asking again is harmless
+ * @throws {Error} when the gateway dies; asking again is harmless
  */
 export async function askModel(
   parts: Parts,

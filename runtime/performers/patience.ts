@@ -2,11 +2,12 @@
  * Carries one call of a model through what its provider does to it: waits in the lane, tries again
  * after faults that pass, and gives up when a deadline is over or trying again would be of no use.
  */
-import { MODEL_ATTEMPTS_MAX, MODEL_RETRY_FIRST_MS, MODEL_RETRY_MAX_MS } from "../core/limits.ts";
+import { MODEL_RETRY_FIRST_MS } from "../core/limits.ts";
 import type { ModelCall, ModelFailure, ModelReply, Piece, Provider } from "../core/model.ts";
-import type { Clock } from "../ports.ts";
+import { type Patience, pauseAfter } from "../core/patience.ts";
+import { type Clock, pause } from "../ports.ts";
 import { Lane, type LaneView, type Passage } from "./lane.ts";
-import { type Attempt, Fault, type Patience } from "./provider.ts";
+import { type Attempt, Fault } from "./provider.ts";
 
 export class PatientModel {
   readonly #lanes = new Map<string, Lane>();
@@ -69,11 +70,11 @@ export class PatientModel {
           last = fault;
           if (!isPatientlyLimited(fault)) attempts++;
           const again_at = this.clock.now() + (fault.retry_after_ms ?? 0);
-          if (attempts >= MODEL_ATTEMPTS_MAX || again_at > deadline) {
+          if (attempts >= this.patience.attempts_max || again_at > deadline) {
             return { failed: fault.message, concerns: "task" };
           }
           onPiece({ type: "waiting", why: fault.message });
-          await this.#pause(pauseFor(fault, attempts), either);
+          await pause(this.clock, this.#pauseFor(fault, attempts), either);
         }
       }
     } catch (error) {
@@ -86,25 +87,16 @@ export class PatientModel {
     }
   }
 
+  /** What the provider asks for, or else longer each time. */
+  #pauseFor({ retry_after_ms }: Fault, attempts: number): number {
+    // The lane keeps every call back for so long; nothing is left to wait for here.
+    return retry_after_ms !== null ? 0 : pauseAfter(this.patience, attempts, Math.random());
+  }
+
   #lane(model: string): Lane {
     const lane = this.#lanes.get(model) ?? new Lane(model, this.clock, this.calls_max[model]);
     this.#lanes.set(model, lane);
     return lane;
-  }
-
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      const leave = () => {
-        callOff();
-        reject(signal.reason);
-      };
-      const callOff = this.clock.after(ms, () => {
-        signal.removeEventListener("abort", leave);
-        resolve();
-      });
-      signal.addEventListener("abort", leave, { once: true });
-    });
   }
 }
 
@@ -117,12 +109,4 @@ function tell(passage: Passage, { concerns, limited, message, retry_after_ms }: 
 /** The provider says when its limits allow more: waiting for that in the lane is no attempt. */
 function isPatientlyLimited({ limited, retry_after_ms }: Fault): boolean {
   return limited && retry_after_ms !== null && retry_after_ms >= MODEL_RETRY_FIRST_MS;
-}
-
-/** What the provider asks for, or else twice as long each time, half of it drawn. */
-function pauseFor({ retry_after_ms }: Fault, attempts: number): number {
-  // The lane keeps every call back for so long; nothing is left to wait for here.
-  if (retry_after_ms !== null) return 0;
-  const pause = Math.min(MODEL_RETRY_FIRST_MS * 2 ** (attempts - 1), MODEL_RETRY_MAX_MS);
-  return pause * (0.5 + Math.random() / 2);
 }

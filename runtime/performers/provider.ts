@@ -5,15 +5,9 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { WEB_FETCH_TOKENS_MAX, WEB_USES_MAX } from "../core/limits.ts";
 import type { ModelFailure, ModelReply, ModelRequest, Piece, Provider } from "../core/model.ts";
+import type { Patience } from "../core/patience.ts";
 import { ReplyReader, type StreamEvent } from "../core/reply.ts";
 import { LIMITED, type Limits } from "../core/throttle.ts";
-
-/** How long a call waits for what. */
-export interface Patience {
-  readonly deadline_ms: number;
-  readonly first_byte_ms: number;
-  readonly silence_ms: number;
-}
 
 /** What a call tells on its way. */
 export interface Listening {
@@ -250,7 +244,7 @@ const STATUS: Readonly<Record<string, number | undefined>> = {
 /** A limit of what may be spent is one that no waiting of minutes helps with, whatever its status. */
 const SPENT = /spend_limit_reached|reached your .*API usage limits/;
 /** An empty account and a long prompt are plain 400s, told apart by their words alone. */
-const BILLING = /credit balance|billing|payment/i;
+const BILLING = /credit balance is too low|purchase credits/i;
 const TOO_LONG = /too long|context (size|window|length)|maximum context|exceeds? .{0,40}context/i;
 
 /** In ms; of a `retry-after` in seconds or as a date. */

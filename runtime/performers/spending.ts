@@ -16,13 +16,15 @@ import {
   NANO,
   type Want,
 } from "../core/budget.ts";
-import { MODEL_DEADLINE_MS, MODEL_PROGRESS_MS, STUCK_LOOKS, TOKEN_BYTES } from "../core/limits.ts";
+import { MODEL_PROGRESS_MS, STUCK_LOOKS, TOKEN_BYTES } from "../core/limits.ts";
 import type { ModelFailure, ModelReply, ModelRequest, Piece, Usage } from "../core/model.ts";
 import { factsOf, OFFLINE_FACTS } from "../core/models.ts";
 import { OFFLINE } from "../core/offline.ts";
+import { pauseAfter } from "../core/patience.ts";
 import type { Budget } from "../core/protocol.ts";
 import type { PromptSize } from "../core/window.ts";
 import type { Parts } from "../kernel.ts";
+import { pause } from "../ports.ts";
 
 /** Who makes a call, and out of which budget. */
 export interface Spender {
@@ -46,7 +48,7 @@ export type Unspent = ModelFailure & Cost;
 
 /**
  * Makes a call within the tree's budget: what it may cost is set aside before, and what it did cost is
- * written down after, also when it is called off or breaks off.
+ * written down after, also when it is called off or breaks off. One that broke off is made again.
  */
 export async function spend(
   parts: Parts,
@@ -55,41 +57,67 @@ export async function spend(
   size: PromptSize,
   signal: AbortSignal,
 ): Promise<({ readonly reply: ModelReply } & Cost) | Unspent> {
+  const { store, clock, drafts, patience } = parts;
+  const draft = drafts.open(spender.task_id, spender.tree_id, spender.turn);
+  const progress = new Progress(parts, spender);
+  const deadline = clock.now() + patience.deadline_ms;
+  const onPiece = (piece: Piece) => {
+    progress.take(piece);
+    draft.write(piece);
+  };
+  try {
+    for (let attempt = 1;; attempt++) {
+      const answer = await once(parts, spender, request, size, signal, onPiece);
+      if (!("failed" in answer) || answer.concerns !== "again") return answer;
+      if (attempt >= patience.attempts_max || clock.now() > deadline) {
+        return { ...answer, concerns: "task" };
+      }
+      await store.commit(answer.cost);
+      onPiece({ type: "waiting", why: answer.failed });
+      await pause(clock, pauseAfter(patience, attempt, Math.random()), signal);
+    }
+  } finally {
+    progress.end();
+    draft.close();
+  }
+}
+
+async function once(
+  parts: Parts,
+  spender: Spender,
+  request: ModelRequest,
+  size: PromptSize,
+  signal: AbortSignal,
+  onPiece: (piece: Piece) => void,
+): Promise<({ readonly reply: ModelReply } & Cost) | Unspent> {
   const { key, task_id, tree_id, priority } = spender;
   const model = parts.provider?.models[request.model] ?? OFFLINE;
   const want = { input_tokens: size.most, output_tokens: request.max_tokens, web: request.web };
   const set_aside = await setAside(parts, spender, want, model, signal);
   if ("failed" in set_aside) return { ...set_aside, cost: [] };
-  const draft = parts.drafts.open(task_id, tree_id, spender.turn);
   const meter = new Meter(model);
-  const progress = new Progress(parts, spender);
   const costs = (usage: Usage | null, answered: string): Statement[] => {
     if (!usage) return [release({ key })];
     const price = factsAbout(parts, answered).price ?? factsAbout(parts, model).price;
     const used = { id: task_id, model: answered, usage, cost_nano: costOf(usage, price) };
     return [addUsage(used), release({ key })];
   };
+  const call = {
+    request: { ...request, max_tokens: set_aside.max_tokens, web: set_aside.web },
+    ...{ task_id, tree_id, priority },
+    input_tokens: size.fresh,
+  };
   try {
-    const call = {
-      request: { ...request, max_tokens: set_aside.max_tokens, web: set_aside.web },
-      ...{ task_id, tree_id, priority },
-      input_tokens: size.fresh,
-    };
     const answer = await parts.gateway.ask(call, signal, (piece) => {
       meter.take(piece);
-      progress.take(piece);
-      draft.write(piece);
+      onPiece(piece);
     });
-    if (!("failed" in answer)) return { reply: answer, cost: costs(answer.usage, answer.model) };
-    if (answer.concerns === "again") throw new Error(answer.failed);
-    return { ...answer, cost: costs(meter.used(), meter.model) };
+    if ("failed" in answer) return { ...answer, cost: costs(meter.used(), meter.model) };
+    return { reply: answer, cost: costs(answer.usage, answer.model) };
   } catch (error) {
-    // Called off or broken off in its middle: the provider counts what it had said.
+    // Called off in its middle, or the gateway died: the provider counts what it had said.
     await parts.store.commit(costs(meter.used(), meter.model));
     throw error;
-  } finally {
-    progress.end();
-    draft.close();
   }
 }
 
@@ -180,7 +208,7 @@ async function setAside(
     cost_nano: 0,
   };
   if (!boundsModels(budget) || model === OFFLINE) return free;
-  const deadline = clock.now() + MODEL_DEADLINE_MS;
+  const deadline = clock.now() + parts.patience.deadline_ms;
   for (;;) {
     const account = await accountOf(store.read, tree_id, key);
     const refused = (why: string): ModelFailure => ({
@@ -214,8 +242,7 @@ async function setAside(
       if (!result.refused) throw new Error(result.reason);
     } else if (clock.now() > deadline) {
       return refused("the tree's other calls hold what is left of it");
-    } else await new Promise<void>((resolve) => clock.after(BUDGET_LOOK_MS, resolve));
-    signal.throwIfAborted();
+    } else await pause(clock, BUDGET_LOOK_MS, signal);
   }
 }
 

@@ -13,7 +13,8 @@ import type { Message } from "../../runtime/core/protocol.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import type { Cassette } from "../../runtime/performers/gateway.ts";
 import { PatientModel } from "../../runtime/performers/patience.ts";
-import { connect, type Patience } from "../../runtime/performers/provider.ts";
+import { PATIENCE, type Patience } from "../../runtime/core/patience.ts";
+import { connect } from "../../runtime/performers/provider.ts";
 import { type Clock, systemClock } from "../../runtime/ports.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { finished } from "./agents.ts";
@@ -78,6 +79,8 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
       await store.commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
     },
     ...options,
+    // What is waited for is tested by hand; here nobody has the time.
+    patience: { retry_first_ms: 1, ...options.patience },
   });
   const begin = async (instruction: string) =>
     (await kernel.submit({ instruction, agent: "generalist", after_task: "none" })).id;
@@ -136,7 +139,8 @@ export function line(
   base_url: string,
   { clock = systemClock, ...patience }: Partial<Patience> & { clock?: Clock } = {},
 ): Line {
-  const waits = { deadline_ms: 60_000, first_byte_ms: 20_000, silence_ms: 20_000, ...patience };
+  const limits = { deadline_ms: 60_000, first_byte_ms: 20_000, silence_ms: 20_000 };
+  const waits = { ...PATIENCE, ...limits, ...patience };
   const model = new PatientModel(
     connect({ base_url, models: NAMES }, KEY, waits),
     NAMES,
