@@ -39,11 +39,17 @@ export interface Store {
  * @throws {StoreError} naming the database and why it cannot be used
  */
 export async function openStore(url: string): Promise<Store> {
-  const writer = await Connection.open(url, false);
-  const reader = await Connection.open(url, true).catch((error) => {
+  // Both workers load side by side; the reader opens what the writer has migrated.
+  const writer = new Connection(url);
+  const reader = new Connection(url);
+  try {
+    await writer.open(false);
+    await reader.open(true);
+  } catch (error) {
     writer.crash();
+    reader.crash();
     throw error;
-  });
+  }
   const gone = Promise.race([writer.gone, reader.gone]);
   return {
     created: writer.created,
@@ -67,6 +73,7 @@ interface Waiting<T> {
 class Connection {
   created = false;
   readonly gone: Promise<string | null>;
+  readonly #url: string;
   readonly #worker: Worker;
   readonly #reads = new Map<number, Waiting<Row[]>>();
   readonly #groups = new Map<number, Waiting<UnitResult>[]>();
@@ -76,30 +83,8 @@ class Connection {
   #end!: (reason: string | null) => void;
   #ended: string | null | undefined;
 
-  static async open(url: string, readonly: boolean): Promise<Connection> {
-    const connection = new Connection(url);
-    const opened = Promise.withResolvers<void>();
-    connection.#worker.onmessage = ({ data }: MessageEvent<StoreReply>) => {
-      if (data.type === "opened") {
-        connection.created = data.created;
-        opened.resolve();
-      } else if (data.type === "failed") {
-        opened.reject(new StoreError(`Cannot open the database ${display(url)}: ${data.reason}`));
-      } else connection.#onReply(data);
-    };
-    connection.#post({ type: "open", url, readonly });
-    const death = connection.gone.then((reason) => {
-      throw new StoreError(`Cannot open the database ${display(url)}: ${reason}`);
-    });
-    death.catch(() => {});
-    await Promise.race([opened.promise, death]).catch((error) => {
-      connection.crash();
-      throw error;
-    });
-    return connection;
-  }
-
-  private constructor(url: string) {
+  constructor(url: string) {
+    this.#url = url;
     this.#worker = new Worker(import.meta.resolve("./store_worker.ts"), {
       type: "module",
       name: "store",
@@ -117,6 +102,23 @@ class Connection {
       event.preventDefault();
       this.#end(event.message);
     };
+  }
+
+  /** @throws {StoreError} naming the database and why it cannot be opened */
+  async open(readonly: boolean): Promise<void> {
+    const opened = Promise.withResolvers<void>();
+    const cannot = (reason: string | null) =>
+      new StoreError(`Cannot open the database ${display(this.#url)}: ${reason}`);
+    this.#worker.onmessage = ({ data }: MessageEvent<StoreReply>) => {
+      if (data.type === "opened") {
+        this.created = data.created;
+        opened.resolve();
+      } else if (data.type === "failed") opened.reject(cannot(data.reason));
+      else this.#onReply(data);
+    };
+    this.gone.then((reason) => opened.reject(cannot(reason)));
+    this.#post({ type: "open", url: this.#url, readonly });
+    await opened.promise;
   }
 
   commit(unit: Unit): Promise<UnitResult> {
