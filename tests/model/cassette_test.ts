@@ -66,14 +66,16 @@ Deno.test("a run is recorded without its secrets, and played back without key an
 
 Deno.test("a call that no recording fits fails its task and says where it differs", async () => {
   await using folder = await tempFolder();
-  await run(folder.path, { MODEL_CASSETTE: "record" }, "Compute 1 + 1");
-  const { code, stderr, stdout } = await run(
-    folder.path,
-    { MODEL_CASSETTE: "replay" },
-    "Compute 1 + 2",
-  );
-  assert.equal(code, 1);
-  assert.match(stderr + stdout, /No recorded call fits this one.*Compute 1 \+ 2.*Compute 1 \+ 1/s);
+  await using first = await talk(() => end("over"), {
+    cassette: { folder: folder.path, mode: "record" },
+  });
+  await first.run("Compute 1 + 1");
+  await using second = await talk(() => end("over"), {
+    cassette: { folder: folder.path, mode: "replay" },
+  });
+  const { status, reason } = await second.run("Compute 1 + 2");
+  assert.equal(status, "failed");
+  assert.match(reason!, /No recorded call fits this one.*Compute 1 \+ 2.*Compute 1 \+ 1/s);
 });
 
 Deno.test("a start with nothing to replay, or with a file that is no recording, says so", async () => {
