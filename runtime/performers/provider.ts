@@ -120,8 +120,9 @@ class Watchdog {
   }
 
   #wait(ms: number): ReturnType<typeof setTimeout> {
-    const reason = new Fault(`The model said nothing for ${ms / 1000} s`, "again");
-    return setTimeout(() => this.#silence.abort(reason), ms);
+    // The fault is made when it happens: a trace of the stack for every chunk would cost more than the rest.
+    const late = () => new Fault(`The model said nothing for ${ms / 1000} s`, "again");
+    return setTimeout(() => this.#silence.abort(late()), ms);
   }
 }
 

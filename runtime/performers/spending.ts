@@ -93,7 +93,8 @@ async function once(
   const { key, task_id, tree_id, priority } = spender;
   const model = parts.provider?.models[request.model] ?? OFFLINE;
   const want = { input_tokens: size.most, output_tokens: request.max_tokens, web: request.web };
-  const set_aside = await setAside(parts, spender, want, model, signal);
+  const onWait = (why: string) => onPiece({ type: "waiting", why });
+  const set_aside = await setAside(parts, spender, want, model, signal, onWait);
   if ("failed" in set_aside) return { ...set_aside, cost: [] };
   const meter = new Meter(model);
   const costs = (usage: Usage | null, answered: string): Statement[] => {
@@ -198,6 +199,7 @@ async function setAside(
   want: Want,
   model: string,
   signal: AbortSignal,
+  onWait: (why: string) => void,
 ): Promise<Grant | ModelFailure> {
   const { store, clock, ids } = parts;
   const { price } = factsAbout(parts, model);
@@ -209,6 +211,7 @@ async function setAside(
   };
   if (!boundsModels(budget) || model === OFFLINE) return free;
   const deadline = clock.now() + parts.patience.deadline_ms;
+  let waiting = false;
   for (;;) {
     const account = await accountOf(store.read, tree_id, key);
     const refused = (why: string): ModelFailure => ({
@@ -242,7 +245,11 @@ async function setAside(
       if (!result.refused) throw new Error(result.reason);
     } else if (clock.now() > deadline) {
       return refused("the tree's other calls hold what is left of it");
-    } else await pause(clock, BUDGET_LOOK_MS, signal);
+    } else {
+      if (!waiting) onWait("The tree's other calls hold what is left of its budget");
+      waiting = true;
+      await pause(clock, BUDGET_LOOK_MS, signal);
+    }
   }
 }
 
