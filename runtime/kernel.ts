@@ -227,8 +227,8 @@ export class Kernel {
     });
     // Neither needs the database: they start beside it.
     const early = {
-      gateway: new HeadStart(() => gateway.open(), "gateway"),
-      cell: new HeadStart((id) => cells.open(id), "cell-1"),
+      gateway: new HeadStart(() => gateway.open(), firstOf(config.root, "gateway")),
+      cell: new HeadStart((id) => cells.open(id), firstOf(config.root, "cell")),
     };
     const starters: Record<string, Starter> = {
       store: async () => {
@@ -279,14 +279,25 @@ export class Kernel {
   }
 }
 
+/** Id of the supervision tree's first child of a kind; null when it has none. */
+function firstOf(spec: SupervisorSpec, kind: string): string | null {
+  for (const child of spec.children) {
+    if (child.type === "worker" && child.kind === kind) return child.id;
+    const below = child.type === "supervisor" ? firstOf(child, kind) : null;
+    if (below !== null) return below;
+  }
+  return null;
+}
+
 /** Starts the first child of a kind before it is its turn. */
 class HeadStart {
   #first: Promise<Child> | null;
 
-  constructor(readonly open: Starter, id: string) {
-    this.#first = open(id);
+  /** @param id the child's; null when nobody will want one */
+  constructor(readonly open: Starter, id: string | null) {
+    this.#first = id === null ? null : open(id);
     // Whose turn it is hears of it.
-    this.#first.catch(() => {});
+    this.#first?.catch(() => {});
   }
 
   readonly start: Starter = (id) => {

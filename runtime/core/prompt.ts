@@ -12,8 +12,10 @@ import {
   type ModelReply,
   type ModelRequest,
   type ReplyBlock,
+  type TextBlock,
+  type ToolDefinition,
+  type ToolResultBlock,
 } from "./model.ts";
-import type { TextBlock, ToolDefinition, ToolResultBlock } from "./model.ts";
 import type { Message } from "./protocol.ts";
 import { coverOf, planOf, type PromptMark } from "./window.ts";
 

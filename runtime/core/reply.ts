@@ -7,7 +7,6 @@
 import {
   type BlockKind,
   type ModelReply,
-  NO_USAGE,
   type Piece,
   type ReplyBlock,
   type StopReason,
@@ -183,7 +182,6 @@ function usageOf(counted: Counted): Usage {
   const cache_read_tokens = counted.cache_read_input_tokens ?? 0;
   const cache_write_tokens = counted.cache_creation_input_tokens ?? 0;
   return {
-    ...NO_USAGE,
     input_tokens: (counted.input_tokens ?? 0) + cache_read_tokens + cache_write_tokens,
     cache_read_tokens,
     cache_write_tokens,

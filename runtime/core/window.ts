@@ -3,6 +3,7 @@
  * no longer fits. Nobody but the provider can count tokens: what it counted last is exact, and what has
  * come since is bounded by its bytes.
  */
+import { headAndTail } from "./cut.ts";
 import {
   COMPACTED_CHARS_LEAST,
   COMPACTED_CHARS_MAX,
@@ -53,9 +54,15 @@ export function markOf(request: ModelRequest, entries: number): PromptMark {
 
 const MEDIA_TOKENS = { image: IMAGE_TOKENS_MAX, document: DOCUMENT_TOKENS_MAX } as const;
 
-/** @param journal that the request was made of */
-export function sizeOf(request: ModelRequest, journal: readonly Message[]): PromptSize {
-  const now = markOf(request, journal.length);
+/**
+ * @param journal that the request was made of
+ * @param now the request's mark
+ */
+export function sizeOf(
+  request: ModelRequest,
+  journal: readonly Message[],
+  now = markOf(request, journal.length),
+): PromptSize {
   const last = journal.findLast(({ type }) =>
     type === "model.replied" || type === "context.compacted"
   );
@@ -239,7 +246,5 @@ function inputWithin(input: unknown, chars: number): unknown {
 }
 
 function withoutMiddle(text: string, chars: number): string {
-  if (text.length <= chars) return text;
-  const half = Math.floor(chars / 2);
-  return `${text.slice(0, half)}\n…\n${text.slice(-half)}`.toWellFormed();
+  return headAndTail(text, chars, () => "…").toWellFormed();
 }

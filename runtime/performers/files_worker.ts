@@ -1,4 +1,5 @@
 /** Inside the files actor: reads, writes and searches one tree's workspace folder. */
+import { headAndTail } from "../core/cut.ts";
 import {
   FILE_BYTES_MAX,
   LISTED_FILES_MAX,
@@ -232,14 +233,12 @@ async function* walk(
   }
 }
 
-/** Head and tail of a text that is too long for a conversation. */
 function cut(text: string): string {
-  if (text.length <= TOOL_RESULT_BYTES_MAX) return text;
-  const half = Math.floor(TOOL_RESULT_BYTES_MAX / 2);
-  const missing = text.length - 2 * half;
-  return `${text.slice(0, half)}\n… ${missing} characters left out: read by lines …\n${
-    text.slice(-half)
-  }`;
+  return headAndTail(
+    text,
+    TOOL_RESULT_BYTES_MAX,
+    (left_out) => `… ${left_out} characters left out: read by lines …`,
+  );
 }
 
 function sentence(error: unknown, path = "."): string {

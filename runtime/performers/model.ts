@@ -48,7 +48,8 @@ export async function askModel(
 ): Promise<Outcome> {
   const asked = await turnOf(parts, key, address, turn);
   const { context_tokens } = asked.facts;
-  const size = sizeOf(asked.request, asked.journal);
+  const prompt = markOf(asked.request, asked.journal.length);
+  const size = sizeOf(asked.request, asked.journal, prompt);
   const room = Math.min(MODEL_OUTPUT_TOKENS_MAX, asked.facts.output_tokens, context_tokens / 4);
   if (size.likely + room > context_tokens * WINDOW_SHARE) {
     const shorter = await compacted(parts, asked, size, context_tokens, signal);
@@ -65,7 +66,6 @@ export async function askModel(
   }
   if ("failed" in answer) return await failure(parts, asked, answer);
   const { reply, cost: anyway } = answer;
-  const prompt = markOf(request, asked.journal.length);
   const message: Message = { type: "model.replied", turn, ...reply, prompt };
   if (JSON.stringify(message).length > MESSAGE_BYTES_MAX) {
     const reason = `The model's reply is longer than ${MESSAGE_BYTES_MAX} bytes`;

@@ -232,10 +232,8 @@ async function setAside(
     const granted = grant(want, leftOf(budget, both), price);
     if (granted) {
       const { tokens, cost_nano } = granted;
-      const cost_nano_max = budget.cost_usd === undefined
-        ? null
-        : Math.floor(budget.cost_usd * NANO);
-      const bounds = { tokens_max: budget.tokens ?? null, cost_nano_max };
+      const most = leftOf(budget, { tokens: 0, cost_nano: 0 });
+      const bounds = { tokens_max: most.tokens, cost_nano_max: most.cost_nano };
       const result = await store.commit([
         // A call that a crash cut off was made under this key: what it cost nobody knows.
         loseReservation({ key, lost_key: `${key}/${ids.next()}` }),

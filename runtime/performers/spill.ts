@@ -1,4 +1,5 @@
 /** Results that are too long for a conversation: head and tail of them, and a file with the whole. */
+import { headAndTail } from "../core/cut.ts";
 import { FILE_BYTES_MAX, TOOL_RESULT_BYTES_MAX } from "../core/limits.ts";
 import { TOOLKIT } from "../core/toolkit.ts";
 import type { Parts } from "../kernel.ts";
@@ -20,7 +21,9 @@ export async function fitted(
   const written = await files.use({ ...call, tool, input: { path, content } }, signal);
   const kept = fits ? "the whole is" : `the first ${content.length} characters are`;
   const where = written.is_error ? `${kept} not kept: ${written.content}` : `${kept} in ${path}`;
-  const half = Math.floor(TOOL_RESULT_BYTES_MAX / 2);
-  const middle = `\n… ${text.length - 2 * half} characters are left out; ${where} …\n`;
-  return text.slice(0, half) + middle + text.slice(-half);
+  return headAndTail(
+    text,
+    TOOL_RESULT_BYTES_MAX,
+    (left_out) => `… ${left_out} characters are left out; ${where} …`,
+  );
 }

@@ -1,15 +1,16 @@
 /** A kernel that is killed while its model speaks, and one that crashes, with a key in its memory. */
 import assert from "node:assert/strict";
-import { begin, ended } from "../support/api.ts";
+import { begin, ended, type WholeTree } from "../support/api.ts";
 import {
   assertPaired,
   call,
   events,
+  type MessagesServer,
   messagesServer,
   openStream,
 } from "../support/messages_server.ts";
 import { end, KEY } from "../support/talk.ts";
-import { freePort, startTroupe } from "../support/troupe.ts";
+import { freePort, startTroupe, type Troupe } from "../support/troupe.ts";
 import { until } from "../support/until.ts";
 
 Deno.test("a kernel that is killed in the middle of a reply asks for the same turn again, within the budget", async () => {
@@ -17,9 +18,7 @@ Deno.test("a kernel that is killed in the middle of a reply asks for the same tu
   await using server = messagesServer(() =>
     server.asked.length === 1 ? openStream(half).response : end("whole")
   );
-  await using troupe = await startTroupe({
-    env: { ANTHROPIC_BASE_URL: server.url, PORT: String(freePort()) },
-  });
+  await using troupe = await start(server);
   const id = await begin(troupe.url, {
     instruction: "x",
     agent: "generalist",
@@ -27,8 +26,7 @@ Deno.test("a kernel that is killed in the middle of a reply asks for the same tu
     budget: { tokens: 1_000_000 },
   });
   await until("the question", () => server.asked.length === 1);
-  Deno.kill(await troupe.kernelPid(), "SIGKILL");
-  const tree = await until("the end", () => ended(troupe.url, id).catch(() => null));
+  const tree = await endedAfterKill(troupe, id);
   assert.equal(tree.result, "whole");
   const [first, second] = server.asked.map(({ body }) => body);
   // What the first may have cost stays set aside: the second may be shorter, and is the same otherwise.
@@ -44,9 +42,7 @@ Deno.test("a command that a killed kernel had begun is answered as interrupted, 
     if (turn > 1) return end("seen");
     return [call("call_a", "use_terminal", { command }), call("call_b", "list_optional_tools", {})];
   });
-  await using troupe = await startTroupe({
-    env: { ANTHROPIC_BASE_URL: server.url, PORT: String(freePort()) },
-  });
+  await using troupe = await start(server);
   const id = await begin(troupe.url, {
     instruction: "x",
     agent: "tool_addition",
@@ -54,8 +50,7 @@ Deno.test("a command that a killed kernel had begun is answered as interrupted, 
   });
   const begun = `${troupe.data_dir}/workspaces/${id}/begun`;
   await until("the command", () => Deno.stat(begun).catch(() => null));
-  Deno.kill(await troupe.kernelPid(), "SIGKILL");
-  const tree = await until("the end", () => ended(troupe.url, id).catch(() => null));
+  const tree = await endedAfterKill(troupe, id);
   assert.equal(tree.result, "seen");
   const { messages } = server.asked.at(-1)!.body;
   assertPaired(messages);
@@ -67,9 +62,7 @@ Deno.test("a command that a killed kernel had begun is answered as interrupted, 
 
 Deno.test("a kernel that crashes leaves its key in no core dump, no log and no file", async () => {
   await using server = messagesServer(() => end("over"));
-  await using troupe = await startTroupe({
-    env: { ANTHROPIC_BASE_URL: server.url, ANTHROPIC_API_KEY: KEY, PORT: String(freePort()) },
-  });
+  await using troupe = await start(server, { ANTHROPIC_API_KEY: KEY });
   const before = await troupe.kernelPid();
   // A process that may not read there by itself.
   const { stdout } = await new Deno.Command("cat", { args: [`/proc/${before}/limits`] }).output();
@@ -90,6 +83,17 @@ Deno.test("a kernel that crashes leaves its key in no core dump, no log and no f
     assert.ok(!new TextDecoder("latin1").decode(bytes).includes(KEY), path);
   }
 });
+
+/** Troupe with this model, on a port that a kernel which is started again keeps. */
+function start({ url }: MessagesServer, env: Record<string, string> = {}): Promise<Troupe> {
+  return startTroupe({ env: { ANTHROPIC_BASE_URL: url, PORT: String(freePort()), ...env } });
+}
+
+/** Kills the kernel; gives the tree as the next one ends it. */
+async function endedAfterKill(troupe: Troupe, id: string): Promise<WholeTree> {
+  Deno.kill(await troupe.kernelPid(), "SIGKILL");
+  return await until("the end", () => ended(troupe.url, id).catch(() => null));
+}
 
 async function* files(folder: string): AsyncGenerator<{ path: string; bytes: Uint8Array }> {
   for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
