@@ -15,7 +15,7 @@ import {
   type StopReason,
   textOf,
   type ToolUseBlock,
-} from "../runtime/core/model.ts";
+} from "../runtime/core/model/messages.ts";
 import type { Effect, Ending, Purpose } from "../runtime/core/protocol.ts";
 
 export type AgentMessage =

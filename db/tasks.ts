@@ -1,6 +1,6 @@
 /** Tasks: one agent's piece of a tree, from queued to ended. */
 import { sql } from "kysely";
-import type { Usage } from "../runtime/core/model.ts";
+import type { Usage } from "../runtime/core/model/messages.ts";
 import type { Ending, Purpose } from "../runtime/core/protocol.ts";
 import { addActor, stopActor } from "./actors.ts";
 import { emptyMailbox } from "./envelopes.ts";

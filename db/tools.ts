@@ -5,7 +5,7 @@ import {
   type Permissions,
   type ToolTest,
   type WrittenTool,
-} from "../runtime/core/written_tool.ts";
+} from "../runtime/core/toolkit/written_tool.ts";
 import type { Schema } from "./schema.ts";
 import { query, type Statement, statement } from "./unit.ts";
 

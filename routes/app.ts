@@ -3,19 +3,19 @@ import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { StoreError } from "../db/store.ts";
-import { type Config, isLoopback } from "../runtime/config.ts";
+import { type Config, isLoopback } from "../runtime/core/config.ts";
 import { REQUEST_BYTES_MAX } from "../runtime/core/limits.ts";
 import type { Kernel } from "../runtime/kernel.ts";
-import { Refusal } from "../runtime/router.ts";
-import { admit } from "./admission.ts";
-import { health } from "./health.ts";
-import { pages } from "./pages.tsx";
-import { badField, Problem, problemResponse } from "./problem.ts";
-import { reviews } from "./reviews.ts";
-import { system } from "./system.ts";
-import { tasks } from "./tasks.ts";
-import { tools } from "./tools.ts";
-import { trees } from "./trees.ts";
+import { Refusal } from "../runtime/commands/begin.ts";
+import { admit } from "./http/admission.ts";
+import { health } from "./api/health.ts";
+import { pages } from "./pages/mod.tsx";
+import { badField, Problem, problemResponse } from "./http/problem.ts";
+import { reviews } from "./api/reviews.ts";
+import { system } from "./api/system.ts";
+import { tasks } from "./api/tasks.ts";
+import { tools } from "./api/tools.ts";
+import { trees } from "./api/trees.ts";
 
 export function createApp(
   kernel: Kernel,

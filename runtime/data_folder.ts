@@ -1,5 +1,5 @@
 /** The data folder: made, held by one kernel at a time, and told apart from other nodes' folders. */
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./core/config.ts";
 
 /** Who holds the folder, as the holder wrote it down. */
 export interface Holder {

@@ -5,26 +5,27 @@
 import { releaseAllOf } from "../db/actors.ts";
 import { openStore, type Store } from "../db/store.ts";
 import type { Unit, UnitResult } from "../db/unit.ts";
-import { CellPool } from "./cells.ts";
-import type { Containment, Layers } from "./sandbox.ts";
-import { ToolCells } from "./tool_cells.ts";
+import { CellPool } from "./cells/pool.ts";
+import type { Containment } from "./core/config.ts";
+import type { Layers } from "./confined/sandbox.ts";
+import { ToolCells } from "./confined/tool_cells.ts";
 import { HEARTBEAT_MS } from "./core/limits.ts";
-import type { Provider } from "./core/model.ts";
-import type { ModelTable } from "./core/models.ts";
-import { PATIENCE, type Patience } from "./core/patience.ts";
-import type { Playbook } from "./core/offline.ts";
+import type { Provider } from "./core/model/messages.ts";
+import type { ModelTable } from "./core/model/facts.ts";
+import { PATIENCE, type Patience } from "./core/model/patience.ts";
+import type { Playbook } from "./core/model/offline.ts";
 import type { SupervisorSpec } from "./core/supervision.ts";
-import { Drafts } from "./drafts.ts";
-import { Events } from "./events.ts";
-import { type Files, FilesDoor } from "./performers/files.ts";
-import { type Cassette, type Gateway, GatewayDoor } from "./performers/gateway.ts";
-import { Performers } from "./performers/mod.ts";
-import { Outputs } from "./performers/terminal.ts";
+import { Drafts } from "./passing/drafts.ts";
+import { Events } from "./passing/events.ts";
+import { type Files, FilesDoor } from "./confined/files.ts";
+import { type Cassette, type Gateway, GatewayDoor } from "./model/gateway.ts";
+import { Performers } from "./outbox/execute.ts";
+import { Outputs } from "./tools/terminal.ts";
 import { type Clock, type Ids, type Log, systemClock, ulids } from "./ports.ts";
-import { newTree, type TreeRequest } from "./router.ts";
-import { Scheduler } from "./scheduler.ts";
-import { type Child, type Starter, Supervisor } from "./supervisor.ts";
-import { Watch } from "./watch.ts";
+import { newTree, type TreeRequest } from "./commands/begin.ts";
+import { Scheduler } from "./loop/scheduler.ts";
+import { type Child, type Starter, Supervisor } from "./supervision/supervisor.ts";
+import { Watch } from "./loop/watch.ts";
 
 /** What every part of the runtime works with. */
 export interface Parts {

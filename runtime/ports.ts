@@ -1,6 +1,6 @@
 /** What the runtime takes from the world, so that a simulation can give it another. */
 import { monotonicFactory } from "ulid";
-import type { Step } from "./frames.ts";
+import type { Step } from "./cells/frames.ts";
 
 export interface Clock {
   /** ms since 1970 */

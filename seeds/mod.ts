@@ -6,10 +6,10 @@ import type {
   DocumentDefinition,
   ToolDefinition,
 } from "../runtime/core/definitions.ts";
-import { NANO, type Rates } from "../runtime/core/budget.ts";
-import type { ModelTable } from "../runtime/core/models.ts";
-import type { Playbook } from "../runtime/core/offline.ts";
-import { definitionOf, issuesOf, TOOLKIT } from "../runtime/core/toolkit.ts";
+import { NANO, type Rates } from "../runtime/core/model/budget.ts";
+import type { ModelTable } from "../runtime/core/model/facts.ts";
+import type { Playbook } from "../runtime/core/model/offline.ts";
+import { definitionOf, issuesOf, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
 
 export interface Seeds {
   readonly agents: readonly AgentDefinition[];

@@ -1,6 +1,6 @@
 /** What the API shows: trees, tasks and journals in the shapes of the agreement. */
 import { type Kysely, type Selectable, sql } from "kysely";
-import { NANO } from "../../runtime/core/budget.ts";
+import { NANO } from "../../runtime/core/model/budget.ts";
 import { PAGE_ROWS_MAX } from "../../runtime/core/limits.ts";
 import type { Status } from "../../runtime/core/protocol.ts";
 import type { EntriesTable, Schema, TasksTable, TreesTable } from "../schema.ts";

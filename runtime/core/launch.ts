@@ -1,6 +1,6 @@
 /** What is handed to the processes of Troupe when they start. */
 
-/** The environment variables that Troupe reads; `runtime/config.ts` says what each may be. */
+/** The environment variables that Troupe reads; `runtime/core/config.ts` says what each may be. */
 export const VARIABLES = [
   "HOST",
   "PORT",

@@ -7,9 +7,9 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { seeding } from "../../db/seeding.ts";
 import { createApp } from "../../routes/app.ts";
-import type { ModelCall } from "../../runtime/core/model.ts";
+import type { ModelCall } from "../../runtime/core/model/messages.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
-import { paramsOf } from "../../runtime/performers/provider.ts";
+import { paramsOf } from "../../runtime/model/provider.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { startKernel } from "../support/kernel.ts";
 

@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
-import type { Layers } from "../../runtime/sandbox.ts";
-import type { Grants, ToolOutcome } from "../../runtime/tool_cells.ts";
+import type { Layers } from "../../runtime/confined/sandbox.ts";
+import type { Grants, ToolOutcome } from "../../runtime/confined/tool_cells.ts";
 import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
 import { until } from "../support/until.ts";

@@ -1,6 +1,6 @@
 /** What lies outside of every grant, and tools that try one way after the other to reach it. */
 import assert from "node:assert/strict";
-import type { Layers } from "../../runtime/sandbox.ts";
+import type { Layers } from "../../runtime/confined/sandbox.ts";
 import { tempFolder } from "../support/folder.ts";
 import type { Arena, Attack } from "./harness.ts";
 

@@ -7,7 +7,7 @@ import {
   REPEATED_CALLS_MAX,
   RESULT_BYTES_MAX,
 } from "../../runtime/core/limits.ts";
-import { NO_USAGE } from "../../runtime/core/model.ts";
+import { NO_USAGE } from "../../runtime/core/model/messages.ts";
 import type { Effect } from "../../runtime/core/protocol.ts";
 
 type Call = [id: string, name: string, input?: unknown];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ConfigError, readConfig } from "../../runtime/config.ts";
+import { ConfigError, readConfig } from "../../runtime/core/config.ts";
 
 const TOKEN = "0123456789abcdef";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { INSTRUCTION_BYTES_MAX } from "../../runtime/core/limits.ts";
-import { CORE_TOOLS, definitionOf, parseInput, TOOLKIT } from "../../runtime/core/toolkit.ts";
+import { CORE_TOOLS, definitionOf, parseInput, TOOLKIT } from "../../runtime/core/toolkit/mod.ts";
 
 /** The agreement: each tool with its arguments, a question mark behind those that may be left out. */
 const AGREED: Record<string, string[]> = {

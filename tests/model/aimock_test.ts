@@ -5,7 +5,7 @@
 import { type ChatCompletionRequest, LLMock } from "@copilotkit/aimock";
 import assert from "node:assert/strict";
 import { MODEL_RETRY_FIRST_MS } from "../../runtime/core/limits.ts";
-import { textOf } from "../../runtime/core/model.ts";
+import { textOf } from "../../runtime/core/model/messages.ts";
 import { HandClock } from "../support/clock.ts";
 import { line, talk } from "../support/talk.ts";
 import { until } from "../support/until.ts";

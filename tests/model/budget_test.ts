@@ -1,8 +1,8 @@
 /** Budgets: set aside before a call, settled after it, and never exceeded in between. */
 import assert from "node:assert/strict";
 import { accountOf, loseReservation, release, reserve } from "../../db/reservations.ts";
-import { NANO } from "../../runtime/core/budget.ts";
-import type { ModelTable } from "../../runtime/core/models.ts";
+import { NANO } from "../../runtime/core/model/budget.ts";
+import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Budget } from "../../runtime/core/protocol.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { finished } from "../support/agents.ts";

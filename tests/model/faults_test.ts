@@ -7,8 +7,8 @@ import {
   MODEL_RETRY_FIRST_MS,
   MODEL_RETRY_MAX_MS,
 } from "../../runtime/core/limits.ts";
-import type { ModelFailure, ModelReply } from "../../runtime/core/model.ts";
-import { textOf } from "../../runtime/core/model.ts";
+import type { ModelFailure, ModelReply } from "../../runtime/core/model/messages.ts";
+import { textOf } from "../../runtime/core/model/messages.ts";
 import { HandClock } from "../support/clock.ts";
 import {
   bytesOf,

@@ -1,8 +1,8 @@
 /** The lane to a model, with a clock moved by hand; and its limits as a server tells them. */
 import assert from "node:assert/strict";
 import { BREAKER_FAILURES, BREAKER_FIRST_MS, MODEL_CALLS_MAX } from "../../runtime/core/limits.ts";
-import type { ModelCall } from "../../runtime/core/model.ts";
-import { Lane, type Passage } from "../../runtime/performers/lane.ts";
+import type { ModelCall } from "../../runtime/core/model/messages.ts";
+import { Lane, type Passage } from "../../runtime/model/lane.ts";
 import { HandClock } from "../support/clock.ts";
 import { call, messagesServer, reply } from "../support/messages_server.ts";
 import { end, line, talk } from "../support/talk.ts";

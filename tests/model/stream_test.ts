@@ -1,7 +1,7 @@
 /** What a model says reaches whoever watches while it is being said; the journal gets the whole. */
 import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
-import { Drafts } from "../../runtime/drafts.ts";
+import { Drafts } from "../../runtime/passing/drafts.ts";
 import { finished } from "../support/agents.ts";
 import {
   type Block,

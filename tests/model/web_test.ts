@@ -1,7 +1,7 @@
 /** The provider's own tools for the web: offered where an agent may use them, given back as they came. */
 import assert from "node:assert/strict";
 import { addAgent } from "../../db/definitions.ts";
-import type { ModelTable } from "../../runtime/core/models.ts";
+import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import { finished } from "../support/agents.ts";
 import { type Asked, type Block, call, events, stream, text } from "../support/messages_server.ts";
 import { end, type Talk, talk } from "../support/talk.ts";

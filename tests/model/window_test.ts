@@ -1,6 +1,6 @@
 /** Conversations that outgrow a small model's window, again and again. */
 import assert from "node:assert/strict";
-import type { ModelTable } from "../../runtime/core/models.ts";
+import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import { type Asked, assertPaired, call, reply, text } from "../support/messages_server.ts";
 import { end, talk } from "../support/talk.ts";
 

@@ -1,8 +1,9 @@
 /** A kernel with the seeds, whose agents say what the test tells them to. */
 import { seeding } from "../../db/seeding.ts";
-import type { Turn } from "../../runtime/core/offline.ts";
+import type { Turn } from "../../runtime/core/model/offline.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
-import type { Containment, Layers } from "../../runtime/sandbox.ts";
+import type { Containment } from "../../runtime/core/config.ts";
+import type { Layers } from "../../runtime/confined/sandbox.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { startKernel } from "./kernel.ts";
 import { until } from "./until.ts";

@@ -5,7 +5,7 @@ import { addTree } from "../../db/trees.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import type { Unit } from "../../db/unit.ts";
 import { Kernel, type KernelConfig } from "../../runtime/kernel.ts";
-import { probeLayers } from "../../runtime/sandbox.ts";
+import { probeLayers } from "../../runtime/confined/sandbox.ts";
 
 export async function startKernel(
   folder: string,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { seeding } from "../../db/seeding.ts";
 import { openStore, type Store } from "../../db/store.ts";
 import type { Row, Unit } from "../../db/unit.ts";
-import { newTree, type TreeRequest } from "../../runtime/router.ts";
+import { newTree, type TreeRequest } from "../../runtime/commands/begin.ts";
 import { ulids } from "../../runtime/ports.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { tempFolder } from "./folder.ts";

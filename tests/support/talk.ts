@@ -7,14 +7,14 @@ import type {
   ModelReply,
   Piece,
   Provider,
-} from "../../runtime/core/model.ts";
-import type { ModelTable } from "../../runtime/core/models.ts";
+} from "../../runtime/core/model/messages.ts";
+import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
-import type { Cassette } from "../../runtime/performers/gateway.ts";
-import { PatientModel } from "../../runtime/performers/patience.ts";
-import { PATIENCE, type Patience } from "../../runtime/core/patience.ts";
-import { connect } from "../../runtime/performers/provider.ts";
+import type { Cassette } from "../../runtime/model/gateway.ts";
+import { PatientModel } from "../../runtime/model/patient_model.ts";
+import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";
+import { connect } from "../../runtime/model/provider.ts";
 import { type Clock, systemClock } from "../../runtime/ports.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { finished } from "./agents.ts";

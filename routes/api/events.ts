@@ -1,0 +1,187 @@
+/**
+ * `/api/trees/:id/events`: a tree's journal as it grows, and its tasks as they change, as
+ * server-sent events. An entry's id is its `seq`, so that a client which reconnects misses nothing.
+ */
+import { findTree, listEntries, tasksOf } from "../../db/views/api.ts";
+import {
+  PAGE_ROWS_MAX,
+  STREAM_EVERY_MS,
+  STREAM_PING_MS,
+  STREAMS_MAX,
+} from "../../runtime/core/limits.ts";
+import { isFinal } from "../../runtime/core/protocol.ts";
+import type { News } from "../../runtime/passing/events.ts";
+import type { Draft } from "../../runtime/passing/drafts.ts";
+import type { Kernel } from "../../runtime/kernel.ts";
+import { Problem } from "../http/problem.ts";
+
+let open = 0;
+
+/**
+ * Events: `message` (a journal entry), `task` (a task that changed), `tree` (the tree that changed),
+ * `delta` (what a model is saying, see `Reading`), and `end` once nothing more will come; then the
+ * stream closes.
+ * @param last the seq after which to begin
+ * @throws {Problem} 503 when too many streams are open
+ */
+export function treeEvents(kernel: Kernel, tree_id: string, last: number): Response {
+  if (open >= STREAMS_MAX) {
+    throw new Problem(503, "Service unavailable", `${STREAMS_MAX} streams are open, the limit`);
+  }
+  open++;
+  const wake = new Wake();
+  const callOff = kernel.events.subscribe(tree_id, (news) => wake.call(news));
+  const ping = setInterval(() => wake.call("ping"), STREAM_PING_MS);
+  const source = eventsOf(kernel, tree_id, last, wake);
+  const encoder = new TextEncoder();
+  let finished = false;
+  // A cancelled stream may end its last read too: only the first of the two counts.
+  const finish = () => {
+    if (finished) return;
+    finished = true;
+    clearInterval(ping);
+    callOff();
+    open--;
+  };
+  const body = new ReadableStream<Uint8Array>({
+    // Pulled: a slow reader is waited for, and what it missed it reads from the journal.
+    async pull(controller) {
+      const { done, value } = await source.next();
+      if (!done) return controller.enqueue(encoder.encode(value));
+      finish();
+      controller.close();
+    },
+    cancel() {
+      wake.close();
+      finish();
+    },
+  });
+  return new Response(body, {
+    headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+  });
+}
+
+type Call = News | "ping" | "close";
+
+/** Remembers the most that somebody called for until somebody waits. */
+class Wake {
+  #called: Call | null = "committed";
+  #resolve: (() => void) | null = null;
+
+  call(why: News | "ping"): void {
+    if (URGENCY[why] > URGENCY[this.#called ?? "ping"] || this.#called === null) this.#called = why;
+    this.#resolve?.();
+  }
+
+  close(): void {
+    this.#called = "close";
+    this.#resolve?.();
+  }
+
+  async wait(): Promise<Call> {
+    if (this.#called === null) await new Promise<void>((resolve) => this.#resolve = resolve);
+    this.#resolve = null;
+    const why = this.#called!;
+    if (why !== "close") this.#called = null;
+    return why;
+  }
+}
+
+/** Whoever reads what was committed reads what passes too. */
+const URGENCY: Readonly<Record<Call, number>> = { ping: 0, passing: 1, committed: 2, close: 3 };
+
+async function* eventsOf(
+  kernel: Kernel,
+  tree_id: string,
+  last: number,
+  wake: Wake,
+): AsyncGenerator<string> {
+  const db = kernel.store.read;
+  const shown = new Map<string, string>();
+  const drafts = new Reading();
+  const changed = (id: string, view: unknown): boolean => {
+    const text = JSON.stringify(view);
+    if (shown.get(id) === text) return false;
+    shown.set(id, text);
+    return true;
+  };
+  yield "retry: 1000\n\n";
+  for (;;) {
+    const why = await wake.wait();
+    if (why === "close") return;
+    if (why === "ping") {
+      yield ": ping\n\n";
+      continue;
+    }
+    // Tasks are read before entries: what a task's status says, its journal says already.
+    // What is being said, before what is written: a finished reply follows its last piece.
+    yield* drafts.news(kernel.drafts.ofTree(tree_id));
+    if (why === "passing") {
+      await rest();
+      continue;
+    }
+    const [tree, tasks] = await Promise.all([findTree(db, tree_id), tasksOf(db, tree_id)]);
+    for (;;) {
+      const page = await listEntries(db, { tree_id }, { after: last, limit: PAGE_ROWS_MAX });
+      for (const entry of page.items) yield event("message", entry, last = entry.seq);
+      if (page.next_cursor === null) break;
+    }
+    for (const task of tasks) if (changed(task.id, task)) yield event("task", task);
+    if (changed(tree_id, tree)) yield event("tree", tree);
+    if (tree && isFinal(tree.status) && tasks.every(({ status }) => isFinal(status))) {
+      yield event("end", { tree_id });
+      return;
+    }
+    await rest();
+  }
+}
+
+function rest(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, STREAM_EVERY_MS));
+}
+
+/**
+ * One reader's place in the replies that are on their way. A `delta` goes on with block `block` of a
+ * task's turn; a new `attempt` begins the reply anew, and `waiting` says why nothing comes yet. Who joins
+ * late reads everything from its beginning.
+ */
+class Reading {
+  readonly #places = new Map<string, Place>();
+
+  *news(drafts: readonly Draft[]): Generator<string> {
+    for (const draft of drafts) {
+      const { task_id, turn, attempt, waiting, blocks } = draft;
+      let place = this.#places.get(task_id);
+      if (place?.draft !== draft || place.attempt !== attempt) {
+        this.#places.set(task_id, place = { draft, attempt, waiting: null, read: [] });
+      }
+      const reply = { task_id, turn, attempt };
+      if (waiting !== place.waiting) {
+        place.waiting = waiting;
+        if (waiting !== null) yield event("delta", { ...reply, waiting });
+      }
+      for (const [block, { kind, name, text }] of blocks.entries()) {
+        const from = place.read[block];
+        if (from === text.length) continue;
+        place.read[block] = text.length;
+        yield event("delta", { ...reply, block, kind, name, text: text.slice(from ?? 0) });
+      }
+    }
+    const open = new Set(drafts.map(({ task_id }) => task_id));
+    for (const task_id of this.#places.keys()) if (!open.has(task_id)) this.#places.delete(task_id);
+  }
+}
+
+interface Place {
+  readonly draft: Draft;
+  readonly attempt: number;
+  waiting: string | null;
+  /** Characters of each block that were read. */
+  readonly read: number[];
+}
+
+function event(type: string, value: unknown, id?: number): string {
+  return `${id === undefined ? "" : `id: ${id}\n`}event: ${type}\ndata: ${
+    JSON.stringify(value)
+  }\n\n`;
+}

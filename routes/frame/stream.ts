@@ -1,0 +1,186 @@
+/**
+ * Streams of page updates. All readers of one page share a channel: it reads anew after a commit,
+ * renders once, and hands the same bytes to each of them.
+ */
+import { STREAM_EVERY_MS, STREAM_PING_MS, STREAMS_MAX } from "../../runtime/core/limits.ts";
+import type { Events, News } from "../../runtime/passing/events.ts";
+
+/** What a channel shows. Each text is one swap; see `swap`. */
+export interface LivePage {
+  /** How often it looks when nothing was committed; so often a comment is sent, too. */
+  readonly look_ms?: number;
+  /** Reads anew: what changed for those who have seen all that was read before. */
+  changes(): Promise<readonly string[]>;
+  /** What passes and is written down nowhere: the same without reading anew. */
+  passing?(): readonly string[];
+  /** All of what `changes` has read last, for those who may have seen any older state. */
+  whole(): Promise<readonly string[]>;
+}
+
+/**
+ * How a rendered component gets into the page.
+ * @param target id of the element that it replaces, follows or begins
+ */
+export function swap(
+  how: "outerMorph" | "afterend" | "afterbegin" | "beforeend" | "delete",
+  target: string,
+  html: string,
+): string {
+  return `<hx-partial hx-target="#${target}" hx-swap="${how}">${html}</hx-partial>`;
+}
+
+/** The open channels, by topic. */
+export class PageStreams {
+  readonly #events: Events;
+  readonly #channels = new Map<string, Channel>();
+
+  constructor(events: Events) {
+    this.#events = events;
+  }
+
+  /** A response that never ends by itself, or null when there are as many as may be. */
+  open(topic: string, page: () => LivePage): Response | null {
+    let readers = 0;
+    for (const channel of this.#channels.values()) readers += channel.readers;
+    if (readers >= STREAMS_MAX) return null;
+    const found = this.#channels.get(topic);
+    const channel = found ?? new Channel(page());
+    const body = channel.join();
+    if (!found) this.#keep(topic, channel);
+    return new Response(body, {
+      headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+    });
+  }
+
+  /** Runs the channel as long as somebody reads it. */
+  #keep(topic: string, channel: Channel): void {
+    this.#channels.set(topic, channel);
+    const unsubscribe = this.#events.subscribe(topic, (news) => channel.wake(news));
+    const closed = () => {
+      unsubscribe();
+      this.#channels.delete(topic);
+    };
+    channel.run(closed);
+  }
+}
+
+/** Bytes that may wait for one reader; with more it counts as behind and later gets the whole. */
+const BEHIND_BYTES = 256 * 1024;
+
+const PING = encode(":\n\n");
+
+type Reader = ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+
+class Channel {
+  /** Have seen everything that was read so far. */
+  readonly #current = new Set<Reader>();
+  /** Are new, or could not keep up: they get the whole as soon as they take what they have. */
+  readonly #behind = new Set<Reader>();
+  readonly #page: LivePage;
+  /** The most that is to be shown. */
+  #news: News | null = "committed";
+  #wake = () => {};
+
+  constructor(page: LivePage) {
+    this.#page = page;
+  }
+
+  get readers(): number {
+    return this.#current.size + this.#behind.size;
+  }
+
+  wake(news: News): void {
+    if (this.#news !== "committed") this.#news = news;
+    this.#wake();
+  }
+
+  join(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    let reader: Reader;
+    return new ReadableStream({
+      start: (controller) => {
+        reader = controller;
+        this.#behind.add(reader);
+        this.wake("committed");
+      },
+      pull: () => {
+        if (this.#behind.has(reader)) this.wake("committed");
+      },
+      cancel: () => {
+        this.#leave(reader);
+        this.#wake();
+      },
+    }, { highWaterMark: BEHIND_BYTES, size: (chunk) => chunk.byteLength });
+  }
+
+  /** @param closed called in the very turn in which no reader was left, so that none can join in between */
+  async run(closed: () => void): Promise<void> {
+    const { look_ms = STREAM_PING_MS } = this.#page;
+    try {
+      while (this.readers > 0) {
+        if (!await this.#woken(look_ms)) this.#send(this.#current, PING);
+        if (this.readers === 0) break;
+        const news = this.#news;
+        this.#news = null;
+        await this.#update(news);
+        await new Promise((resolve) => setTimeout(resolve, STREAM_EVERY_MS));
+      }
+    } catch (error) {
+      for (const reader of [...this.#current, ...this.#behind]) reader.error(error);
+    } finally {
+      closed();
+    }
+  }
+
+  /** What shows a time changes without a commit: hence an update after a quiet while too. */
+  async #update(news: News | null): Promise<void> {
+    const changes = news === "passing" && this.#page.passing
+      ? this.#page.passing()
+      : await this.#page.changes();
+    if (changes.length > 0) this.#send(this.#current, encode(changes.map(event).join("")));
+    const ready = [...this.#behind].filter((reader) => (reader.desiredSize ?? 0) > 0);
+    if (ready.length === 0) return;
+    const whole = encode((await this.#page.whole()).map(event).join(""));
+    for (const reader of ready) {
+      // It may have left while the whole was being read.
+      if (!this.#behind.delete(reader)) continue;
+      this.#current.add(reader);
+      reader.enqueue(whole);
+    }
+  }
+
+  #send(readers: ReadonlySet<Reader>, chunk: Uint8Array<ArrayBuffer>): void {
+    for (const reader of [...readers]) {
+      if ((reader.desiredSize ?? 0) > 0) reader.enqueue(chunk);
+      else {
+        this.#current.delete(reader);
+        this.#behind.add(reader);
+      }
+    }
+  }
+
+  #leave(reader: Reader): void {
+    this.#current.delete(reader);
+    this.#behind.delete(reader);
+  }
+
+  /** Whether it was woken, and not only the time that had passed. */
+  #woken(ms: number): Promise<boolean> {
+    if (this.#news) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
+  }
+}
+
+/** One unnamed event: the page swaps those in by itself. */
+function event(html: string): string {
+  return html.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`).join("") + "\n";
+}
+
+function encode(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}

@@ -1,0 +1,154 @@
+/**
+ * What a person sees and sends: the home page, one page a tree, the system page, their updates, and
+ * static files.
+ */
+import { Hono } from "hono";
+import type { ComponentChildren } from "preact";
+import { findMedia } from "../../db/media.ts";
+import { newestTrees } from "../../db/views/pages.ts";
+import { INSTRUCTION_BYTES_MAX } from "../../runtime/core/limits.ts";
+import type { Kernel } from "../../runtime/kernel.ts";
+import { oneLine, Trouble } from "../frame/components.tsx";
+import { Home, type Mistake } from "./home/page.tsx";
+import { liveHome } from "./home/live.tsx";
+import { CONTENT_SECURITY_POLICY, page } from "../frame/layout.tsx";
+import { check } from "../http/body.ts";
+import { PageStreams } from "../frame/stream.ts";
+import { decideOn, decision } from "../api/reviews.ts";
+import { findAsset } from "../frame/static/assets.ts";
+import { readSystem } from "../api/system.ts";
+import { liveSystem, SystemPage } from "./system/page.tsx";
+import { TreePage } from "./tree/page.tsx";
+import { liveTree, readFamily, readTree } from "./tree/live.tsx";
+
+export function pages(kernel: Kernel): Hono {
+  const app = new Hono();
+  const db = kernel.store.read;
+  const streams = new PageStreams(kernel.events);
+
+  app.use(async (c, next) => {
+    await next();
+    c.header("content-security-policy", CONTENT_SECURITY_POLICY);
+    c.header("x-content-type-options", "nosniff");
+    c.header("referrer-policy", "same-origin");
+  });
+
+  app.get("/", async (c) => c.html(await home(kernel)));
+
+  app.post("/trees", async (c) => {
+    // A body that is no form is a form without fields.
+    const form = await c.req.parseBody().catch(() => ({}));
+    const task = readTask(form);
+    if ("text" in task) return c.html(await home(kernel, task), task.status);
+    const { id, result } = await kernel.submit(task);
+    if (result.ok) return c.redirect(`/trees/${id}`, 303);
+    const text = `It was not started, and nothing of it was kept: ${result.reason}. Try again.`;
+    return c.html(trouble(kernel, "Your task could not be started", text), 503);
+  });
+
+  app.get("/trees/:id", async (c) => {
+    const id = c.req.param("id");
+    const read = await readTree(db, id);
+    if (!read) return c.html(trouble(kernel, "There is no such task", NO_TREE), 404);
+    const family = await readFamily(db, read.marks);
+    return c.html(page({
+      title: `${oneLine(read.tree.instruction, 60)} – Troupe`,
+      stream: `/trees/${id}/stream`,
+      model: modelOf(kernel),
+      children: <TreePage tree={read.tree} marks={read.marks} family={family} />,
+    }));
+  });
+
+  app.post("/reviews/:id/decision", async (c) => {
+    const form = await c.req.parseBody().catch(() => ({}));
+    const tree_id = await decideOn(kernel, c.req.param("id"), check(decision, form));
+    return c.redirect(`/trees/${tree_id}`, 303);
+  });
+
+  app.get("/stream", (c) => {
+    return streams.open("*", () => liveHome(db, kernel.clock)) ?? c.text(TOO_MANY, 503);
+  });
+
+  app.get("/trees/:id/stream", async (c) => {
+    const read = await readTree(db, c.req.param("id"));
+    if (!read) return c.text(NO_TREE, 404);
+    return streams.open(read.tree.id, () => liveTree(db, read, kernel)) ??
+      c.text(TOO_MANY, 503);
+  });
+
+  app.get("/media/:hash", async (c) => {
+    const [media] = await findMedia(db, [c.req.param("hash")]);
+    if (!media) return c.text("There is no such picture or document", 404);
+    // What an agent found somewhere must not act as a page of ours.
+    c.header("cache-control", "private, max-age=31536000, immutable");
+    return c.body(Uint8Array.fromBase64(media.base64), 200, { "content-type": media.media_type });
+  });
+
+  app.get("/system", async (c) => {
+    const read = { system: await readSystem(kernel), now: kernel.clock.now() };
+    return c.html(page({
+      title: "System – Troupe",
+      stream: "/system/stream",
+      model: modelOf(kernel),
+      children: <SystemPage {...read} />,
+    }));
+  });
+
+  // No tree is called so: nothing wakes it but the time.
+  app.get("/system/stream", (c) => {
+    return streams.open("system", () => liveSystem(kernel)) ?? c.text(TOO_MANY, 503);
+  });
+
+  app.get("/static/:file", (c) => {
+    const asset = findAsset(c.req.path);
+    if (!asset) return c.text("There is no such file", 404);
+    c.header("cache-control", "public, max-age=31536000, immutable");
+    return c.body(asset.text, 200, { "content-type": asset.type });
+  });
+
+  return app;
+}
+
+const NO_TREE = "Nothing was ever asked under this address. Maybe a part of the link is missing.";
+const TOO_MANY = "Too many pages are open at once: this one shows what was, not what happens";
+const SECONDS_MAX = 86_400;
+
+async function home(kernel: Kernel, mistake?: Mistake): Promise<string> {
+  const trees = await newestTrees(kernel.store.read);
+  const props = { trees, playbooks: kernel.config.playbooks, now: kernel.clock.now(), mistake };
+  const model = modelOf(kernel);
+  return page({ title: "Troupe", stream: "/stream", model, children: <Home {...props} /> });
+}
+
+function trouble(kernel: Kernel, title: string, text: string): string {
+  const children: ComponentChildren = <Trouble title={title} text={text} />;
+  return page({ title: `${title} – Troupe`, stream: null, model: modelOf(kernel), children });
+}
+
+/** What the header says of the model; null for the offline model. */
+function modelOf({ config: { provider, cassette } }: Kernel): string | null {
+  if (cassette?.mode === "replay") return "Recorded model calls are played back";
+  return provider?.models.default ?? null;
+}
+
+type Task = { readonly instruction: string; readonly timeout_seconds?: number };
+
+/** What the form asks for, or what is wrong with it. */
+function readTask(form: Record<string, unknown>): Task | (Mistake & { status: 400 | 413 }) {
+  const instruction = typeof form.instruction === "string" ? form.instruction.trim() : "";
+  const bytes = new TextEncoder().encode(instruction).length;
+  if (instruction === "") {
+    return { status: 400, text: "Write what should be done: the task is empty.", instruction };
+  }
+  if (bytes > INSTRUCTION_BYTES_MAX) {
+    const text = `The task is ${bytes} bytes long; at most ${INSTRUCTION_BYTES_MAX} are possible.`;
+    return { status: 413, text, instruction };
+  }
+  if (form.timeout_seconds === undefined) return { instruction };
+  const timeout_seconds = Number(form.timeout_seconds);
+  if (Number.isInteger(timeout_seconds) && timeout_seconds >= 1 && timeout_seconds <= SECONDS_MAX) {
+    return { instruction, timeout_seconds };
+  }
+  const text = `The timeout must be a whole number of seconds from 1 to ${SECONDS_MAX}.`;
+  return { status: 400, text, instruction };
+}

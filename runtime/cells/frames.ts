@@ -1,0 +1,86 @@
+/** The schemas of what cells and their workers may send. Only the kernel has them: a cell has no npm. */
+import * as z from "zod";
+import {
+  CALLS_PER_TURN_MAX,
+  EFFECTS_PER_STEP_MAX,
+  RESULT_BYTES_MAX,
+  STATE_BYTES_MAX,
+  WORKERS_PER_CELL_MAX,
+} from "../core/limits.ts";
+import type { Effect } from "../core/protocol.ts";
+
+const id = z.string().min(1).max(64);
+const message = z.looseObject({ type: z.string().min(1).max(64) });
+const text = z.string().max(RESULT_BYTES_MAX);
+
+/** Agents may start children of their own only for what follows a task. */
+const effect: z.ZodType<Effect> = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("send"), to: id, message }),
+  z.strictObject({
+    type: z.literal("after"),
+    name: id,
+    delay_ms: z.number().min(0).max(366 * 24 * 60 * 60 * 1000),
+    message,
+  }),
+  z.strictObject({ type: z.literal("note"), message }),
+  z.strictObject({ type: z.literal("ask_model"), turn: z.int().min(1) }),
+  z.strictObject({
+    type: z.literal("call_tool"),
+    call_id: z.string().min(1).max(200),
+    name: z.string().max(200),
+    input: z.unknown(),
+  }),
+  z.strictObject({
+    type: z.literal("start_child"),
+    agent: id,
+    purpose: z.enum(["evaluation", "documentation", "summary"]),
+    instruction: z.string(),
+  }),
+  z.strictObject({ type: z.literal("drop_effects") }),
+  z.strictObject({ type: z.literal("stuck"), reason: text }),
+]);
+
+/** What an actor answered to one envelope. */
+export const fromWorker = z.strictObject({
+  envelope: id,
+  state: z.string().max(STATE_BYTES_MAX),
+  effects: z.array(effect).max(Math.max(EFFECTS_PER_STEP_MAX, CALLS_PER_TURN_MAX)),
+  ending: z.strictObject({
+    status: z.enum(["done", "failed", "cancelled"]),
+    result: text.nullable(),
+    summary: text.optional(),
+    reason: text.optional(),
+  }).optional(),
+});
+
+export const fromCell = z.discriminatedUnion("t", [
+  z.strictObject({ t: z.literal("failed"), worker: z.int(), reason: z.string().max(10_000) }),
+  z.strictObject({
+    t: z.literal("beat"),
+    workers: z.array(z.int()).max(WORKERS_PER_CELL_MAX),
+  }),
+]);
+
+export type Step = z.infer<typeof fromWorker>;
+export type FromCell = z.infer<typeof fromCell>;
+
+const report = z.discriminatedUnion("ok", [
+  z.strictObject({ ok: z.literal(true), value: z.unknown() }),
+  z.strictObject({ ok: z.literal(false), error: z.string() }),
+]);
+
+/** What a tool cell says of its one call, or null when it says something else. */
+export function toolReport(body: Uint8Array): z.infer<typeof report> | null {
+  return report.safeParse(jsonOf(body)).data ?? null;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** What a body says, or undefined, which fits no schema. */
+export function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(utf8.decode(body));
+  } catch {
+    return undefined;
+  }
+}

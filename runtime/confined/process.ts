@@ -1,0 +1,207 @@
+/**
+ * A subprocess that hosts code which the kernel does not trust: its own process group and its own
+ * socket, whose other end identifies it. What it sends and prints is bounded here.
+ */
+import {
+  CELL_END_GRACE_MS,
+  CELL_LOG_BYTES_MAX,
+  CELL_LOG_DRAINED_MAX,
+  CELL_START_MS,
+  CREDIT_EVERY_MS,
+  CREDIT_FRAMES,
+} from "../core/limits.ts";
+import type { Clock } from "../ports.ts";
+import { confine, type Confined, killGroup, type Layers, plain } from "./sandbox.ts";
+import type { Child } from "../supervision/supervisor.ts";
+import { FrameWriter, readFrames } from "./wire.ts";
+
+/** User and system time, and resident memory. */
+export interface Usage {
+  readonly cpu_ms: number;
+  readonly bytes: number;
+}
+
+export class CellProcess implements Child {
+  /** Resolves with why the process ended. */
+  readonly gone: Promise<string | null>;
+  /** A body is lent: it holds only until the call returns. */
+  onFrame: (worker: number, body: Uint8Array) => void = () => {};
+  /** What it prints, without control characters, as far as it is kept. */
+  onOutput: (text: string) => void = () => {};
+  /** True once it is being ended. */
+  doomed = false;
+  #process!: Deno.ChildProcess;
+  #out!: FrameWriter;
+  #end!: (reason: string | null) => void;
+  #reason: string | null = null;
+
+  /** @param id as messages name it */
+  constructor(readonly id: string, readonly clock: Clock) {
+    this.gone = new Promise((resolve) => this.#end = resolve);
+  }
+
+  /**
+   * Starts the process and waits until it has connected to its own socket.
+   * @param socket where it connects; nobody else may, so it is removed then
+   * @throws {Error} when it ends before or does not connect in time
+   */
+  async open(program: Confined, layers: Layers, socket: string): Promise<void> {
+    await Deno.remove(socket).catch(() => {});
+    const listener = Deno.listen({ transport: "unix", path: socket });
+    try {
+      this.#process = spawn(program, layers);
+      const room = { kept: CELL_LOG_BYTES_MAX, drained: CELL_LOG_DRAINED_MAX };
+      const printed = [this.#process.stdout, this.#process.stderr]
+        .map((stream) => this.#capture(stream, room));
+      this.#process.status.then(async ({ code, signal }) => {
+        this.doomed = true;
+        // What it started may have left its group's leader behind, and holds the pipes open.
+        killGroup(this.#process);
+        await Promise.race([Promise.all(printed), this.#grace()]);
+        this.#end(this.#reason ?? (signal ? `signal ${signal}` : `exit code ${code}`));
+      });
+      const connection = await this.#accept(listener);
+      this.#out = new FrameWriter(connection, () => this.kill("its socket broke"));
+      this.#read(connection);
+    } finally {
+      listener.close();
+      await Deno.remove(socket).catch(() => {});
+    }
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /**
+   * Sends a body to a worker, or to the cell itself.
+   * @throws {WireError} when it is over the limit
+   */
+  send(worker: number, body: string): void {
+    this.#out.write(worker, body);
+  }
+
+  /** SIGKILL to the whole process group. */
+  kill(reason: string): void {
+    if (this.doomed) return;
+    this.doomed = true;
+    this.#reason = reason;
+    killGroup(this.#process);
+  }
+
+  async stop(): Promise<void> {
+    this.kill("stopped");
+    await this.gone;
+  }
+
+  /** What the process has used so far, or null where it cannot be seen. */
+  async usage(): Promise<Usage | null> {
+    const folder = `/proc/${this.#process.pid}`;
+    const read = await procfs([`${folder}/statm`, `${folder}/stat`]);
+    if (read === null) return null;
+    const [statm, stat] = read.split("\n", 2);
+    // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms; the name before them may have spaces.
+    const fields = stat.split(") ")[1].split(" ");
+    return {
+      cpu_ms: (Number(fields[11]) + Number(fields[12])) * 10,
+      bytes: Number(statm.split(" ")[1]) * PAGE_BYTES,
+    };
+  }
+
+  async #accept(listener: Deno.UnixListener): Promise<Deno.UnixConn> {
+    let callOff = () => {};
+    const late = new Promise<never>((_, reject) => {
+      callOff = this.clock.after(CELL_START_MS, () => {
+        reject(new Error(`${this.id} did not connect within ${CELL_START_MS} ms`));
+      });
+    });
+    const died = this.gone.then((reason) => {
+      throw new Error(`${this.id} ended before it connected: ${reason}`);
+    });
+    died.catch(() => {});
+    try {
+      return await Promise.race([listener.accept(), late, died]);
+    } catch (error) {
+      this.kill("it did not connect");
+      throw error;
+    } finally {
+      callOff();
+    }
+  }
+
+  /**
+   * A cell has credit for so many frames at a time. Beyond it nothing is read until the next credit:
+   * a flood fills its own socket and slows its sender, and nobody else.
+   */
+  async #read(connection: Deno.UnixConn): Promise<void> {
+    let credit = CREDIT_FRAMES;
+    let from = this.clock.now();
+    try {
+      await readFrames(connection, (worker, body) => {
+        credit--;
+        if (!this.doomed) this.onFrame(worker, body);
+      }, async () => {
+        const now = this.clock.now();
+        if (now - from < CREDIT_EVERY_MS && credit > 0) return;
+        const early = from + CREDIT_EVERY_MS - now;
+        if (early > 0) await new Promise<void>((resolve) => this.clock.after(early, resolve));
+        credit = CREDIT_FRAMES;
+        from = this.clock.now();
+      });
+      // A process that dies closes it, too: then its status says more.
+      await Promise.race([this.gone, this.#grace()]);
+      this.kill("it closed its socket");
+    } catch (error) {
+      this.kill((error as Error).message);
+    }
+  }
+
+  #grace(): Promise<void> {
+    return new Promise((resolve) => this.clock.after(CELL_END_GRACE_MS, resolve));
+  }
+
+  /** So much is kept, more is thrown away, and who prints on and on has to wait at a full pipe. */
+  async #capture(
+    stream: ReadableStream<Uint8Array>,
+    room: { kept: number; drained: number },
+  ): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const chunk of stream) {
+      const text = plain(
+        decoder.decode(chunk.subarray(0, Math.max(0, room.kept)), { stream: true }),
+      );
+      room.kept -= chunk.length;
+      room.drained -= chunk.length;
+      if (text !== "") this.onOutput(text);
+      if (room.drained >= 0) continue;
+      await Promise.race([this.gone, this.#grace()]);
+      room.drained = CELL_LOG_DRAINED_MAX;
+    }
+  }
+}
+
+/** Linux's unit of memory on every machine that Deno is built for. */
+const PAGE_BYTES = 4096;
+
+function spawn(program: Confined, layers: Layers): Deno.ChildProcess {
+  const { command, args } = confine(program, layers);
+  return new Deno.Command(command, {
+    args,
+    clearEnv: true,
+    env: program.env,
+    cwd: program.folder,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    // A process group of its own, so that whatever it starts dies with it.
+    detached: true,
+  }).spawn();
+}
+
+/** Files of procfs, which Deno itself reads for nobody without every right; null where there are none. */
+async function procfs(paths: readonly string[]): Promise<string | null> {
+  if (Deno.build.os !== "linux") return null;
+  const { success, stdout } = await new Deno.Command("cat", { args: [...paths], stderr: "null" })
+    .output();
+  return success ? new TextDecoder().decode(stdout) : null;
+}

@@ -1,0 +1,337 @@
+/**
+ * Runs tools that agents wrote. Each call gets a process of its own, which is thrown away after it:
+ * no call ever meets what another one left behind. One process without any permission is kept warm.
+ */
+import { CellProcess } from "./process.ts";
+import {
+  CHECK_DEADLINE_MS,
+  CHECK_LIMITS,
+  RESULT_BYTES_MAX,
+  TOOL_CELLS_MAX,
+  TOOL_DEADLINE_MS,
+  TOOL_ERROR_CHARS_MAX,
+  TOOL_LIMITS,
+  TOOL_QUEUE_MAX,
+} from "../core/limits.ts";
+import type { Clock, Log } from "../ports.ts";
+import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
+import type { Child } from "../supervision/supervisor.ts";
+import type { ToolJob } from "./tool_cell.ts";
+import { CELL } from "./wire.ts";
+import { toolReport } from "../cells/frames.ts";
+
+/** What a tool may do, with absolute paths. */
+export interface Grants {
+  /** Hosts, with or without a port. */
+  readonly net: readonly string[];
+  readonly read: readonly string[];
+  readonly write: readonly string[];
+}
+
+export interface ToolCall {
+  readonly source: string;
+  readonly input: unknown;
+  readonly grants: Grants;
+  /** The folder that the paths are in; null when none is granted. */
+  readonly workspace: string | null;
+  readonly deadline_ms?: number;
+}
+
+/** What came of a call. */
+export type ToolOutcome =
+  & ({ readonly ok: true; readonly value: unknown } | {
+    readonly ok: false;
+    readonly error: string;
+  })
+  & {
+    /** What it printed. */
+    readonly log: string;
+  };
+
+export interface ToolCellsConfig {
+  /** An existing folder, of ours alone, for the sockets. */
+  readonly sockets: string;
+  /** A folder, of ours alone, for throw-away folders. */
+  readonly scratch: string;
+  readonly code: string;
+  readonly layers: Layers;
+}
+
+const NOTHING: Grants = { net: [], read: [], write: [] };
+
+export class ToolCells implements Child {
+  readonly gone: Promise<string | null>;
+  readonly #busy = new Set<CellProcess>();
+  readonly #disposing = new Set<Promise<void>>();
+  readonly #places = new Set<number>();
+  readonly #waiting: (() => void)[] = [];
+  #spare: Promise<OpenCell> | null = null;
+  #count = 0;
+  #stopped = false;
+  #end!: (reason: string | null) => void;
+
+  constructor(readonly config: ToolCellsConfig, readonly clock: Clock, readonly log: Log) {
+    this.gone = new Promise((resolve) => this.#end = resolve);
+    this.#refill();
+  }
+
+  /** Calls at work and waiting. */
+  get load(): { running: number; waiting: number } {
+    return { running: this.#busy.size, waiting: this.#waiting.length };
+  }
+
+  /**
+   * Runs one call to its end.
+   * @throws {Error} when no cell can be started; asking again is harmless
+   */
+  async run(call: ToolCall, signal: AbortSignal): Promise<ToolOutcome> {
+    await this.#turn();
+    const opened = await this.#take(call).catch((error) => {
+      this.#next();
+      throw error;
+    });
+    try {
+      return await this.#perform(opened, call, signal);
+    } finally {
+      // Its answer is there: nobody waits for the end of its process.
+      const disposing = this.#dispose(opened).finally(() => {
+        this.#disposing.delete(disposing);
+        this.#next();
+      });
+      this.#disposing.add(disposing);
+    }
+  }
+
+  /**
+   * Looks at a tool's imports and types without running it.
+   * @returns what is wrong with it, or null
+   */
+  async check(source: string, signal: AbortSignal): Promise<string | null> {
+    return await this.inScratch(async (folder) => {
+      await Deno.writeTextFile(`${folder}/tool.ts`, source);
+      const kit = `${this.config.code}runtime/confined/tool_kit/deno.json`;
+      const info = await this.#deno(["info", "--json", `--config=${kit}`], folder, signal);
+      const strange = strangeImports(info.output);
+      if (strange) return strange;
+      const checked = await this.#deno(["check", `--config=${kit}`], folder, signal);
+      if (checked.stopped) return `The check was ended: ${checked.stopped}`;
+      if (checked.code === 0) return null;
+      return checked.output.replaceAll(`file://${folder}/`, "").trim();
+    });
+  }
+
+  /** Runs something with an empty folder that is gone afterwards. */
+  async inScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
+    const folder = await this.#folder();
+    try {
+      return await use(folder);
+    } finally {
+      await Deno.remove(folder, { recursive: true }).catch(() => {});
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const spare = await this.#spare?.catch(() => null);
+    if (spare) await this.#dispose(spare);
+    await Promise.all([...this.#busy].map((cell) => cell.stop()));
+    await Promise.all(this.#disposing);
+    this.#end(null);
+  }
+
+  /** A folder that is empty and that nobody else uses. */
+  async #folder(): Promise<string> {
+    return await Deno.realPath(await Deno.makeTempDir({ dir: this.config.scratch }));
+  }
+
+  /** First come, first served. */
+  async #turn(): Promise<void> {
+    if (this.#places.size < TOOL_CELLS_MAX) return;
+    if (this.#waiting.length >= TOOL_QUEUE_MAX) {
+      throw new Error(`${TOOL_QUEUE_MAX} calls are waiting for a tool cell`);
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  async #take({ grants, workspace }: ToolCall): Promise<OpenCell> {
+    const bare = grants.net.length + grants.read.length + grants.write.length === 0;
+    if (bare && this.#spare) {
+      const spare = this.#spare;
+      this.#spare = null;
+      const opened = await spare.catch(() => null);
+      if (opened && !opened.cell.doomed) return opened;
+      if (opened) await this.#dispose(opened);
+    }
+    return await this.#open(grants, workspace);
+  }
+
+  /** A place is free: for whoever waits, and for a warm cell. */
+  #next(): void {
+    this.#waiting.shift()?.();
+    this.#refill();
+  }
+
+  #refill(): void {
+    // The last place is left to a call that needs a cell with permissions.
+    if (this.#spare || this.#stopped || this.#places.size >= TOOL_CELLS_MAX - 1) return;
+    const spare = this.#open(NOTHING, null);
+    this.#spare = spare;
+    spare.catch((error: Error) => {
+      this.log(`Cannot keep a tool cell warm: ${error.message}`);
+      if (this.#spare === spare) this.#spare = null;
+    });
+  }
+
+  async #open(grants: Grants, workspace: string | null): Promise<OpenCell> {
+    const place = Array.from({ length: TOOL_CELLS_MAX }, (_, place) => place)
+      .find((place) => !this.#places.has(place));
+    if (place === undefined) throw new Error(`All ${TOOL_CELLS_MAX} tool cells are at work`);
+    this.#places.add(place);
+    const cell = new CellProcess(`tool-cell-${++this.#count}`, this.clock);
+    let log = "";
+    cell.onOutput = (text) => log += text;
+    let folder: string | null = null;
+    try {
+      folder = await this.#folder();
+      const socket = toolSocketPath(this.config.sockets, place);
+      const program = this.#program(socket, folder, grants, workspace);
+      await cell.open(program, this.config.layers, socket);
+      return { cell, folder, place, log: () => log };
+    } catch (error) {
+      this.#places.delete(place);
+      if (folder) await Deno.remove(folder, { recursive: true }).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #perform(opened: OpenCell, call: ToolCall, signal: AbortSignal): Promise<ToolOutcome> {
+    const { cell, log } = opened;
+    this.#busy.add(cell);
+    const reported = Promise.withResolvers<ToolOutcome>();
+    const fail = (error: string) => reported.resolve({ ok: false, error, log: log() });
+    cell.onFrame = (_, body) => {
+      // One report; whatever comes after it is read by nobody.
+      cell.onFrame = () => {};
+      const report = toolReport(body);
+      if (!report) fail("The tool's process sent something that is no report");
+      else if (report.ok) reported.resolve({ ...report, log: log() });
+      else fail(plain(report.error).slice(0, TOOL_ERROR_CHARS_MAX));
+    };
+    cell.gone.then((reason) => fail(`The tool's process ended before it answered: ${reason}`));
+    const { deadline_ms = TOOL_DEADLINE_MS } = call;
+    const callOff = this.clock.after(deadline_ms, () => {
+      fail(`The tool did not answer within ${deadline_ms / 1000} s`);
+    });
+    const calledOff = () => fail("The call was called off");
+    signal.addEventListener("abort", calledOff, { once: true });
+    if (signal.aborted) calledOff();
+    const { source, input, workspace } = call;
+    const job: ToolJob = { source, input, context: { workspace } };
+    try {
+      cell.send(CELL, JSON.stringify(job));
+    } catch (error) {
+      fail((error as Error).message);
+    }
+    const outcome = await reported.promise;
+    callOff();
+    signal.removeEventListener("abort", calledOff);
+    return outcome;
+  }
+
+  async #dispose({ cell, folder, place }: OpenCell): Promise<void> {
+    cell.kill("its call is over");
+    await cell.gone;
+    this.#busy.delete(cell);
+    this.#places.delete(place);
+    await Deno.remove(folder, { recursive: true }).catch(() => {});
+  }
+
+  #program(
+    socket: string,
+    folder: string,
+    { net, read, write }: Grants,
+    workspace: string | null,
+  ): Confined {
+    const { code } = this.config;
+    const kit = `${code}runtime/confined/tool_kit/mod.ts`;
+    return {
+      program: Deno.execPath(),
+      args: [
+        "run",
+        ...SEALED,
+        `--config=${code}runtime/confined/tool_kit/deno.json`,
+        // What a tool keeps in memory ends with it; its share of the CPU is not for background work.
+        "--v8-flags=--single-threaded-gc",
+        `--allow-read=${[kit, socket, ...read, ...write].join(",")}`,
+        `--allow-write=${[socket, ...write].join(",")}`,
+        `--allow-net=${[`unix:${socket}`, ...net].join(",")}`,
+        `${code}runtime/confined/tool_cell.ts`,
+        socket,
+      ],
+      env: {
+        // A folder that cannot be: nothing is cached, so no cache can be filled or read by another.
+        DENO_DIR: "/dev/null/none",
+        HOME: folder,
+        NO_COLOR: "1",
+        DENO_NO_UPDATE_CHECK: "1",
+      },
+      // The workspace as a whole: a path in it may be a link by now, which leads nowhere in here.
+      read: [`${code}runtime`, ...workspace && write.length === 0 ? [workspace] : []],
+      write: [socket, folder, ...workspace && write.length > 0 ? [workspace] : []],
+      network: net.length > 0,
+      folder,
+      limits: TOOL_LIMITS,
+    };
+  }
+
+  #deno(args: readonly string[], folder: string, signal: AbortSignal) {
+    const program: Confined = {
+      program: Deno.execPath(),
+      args: [...args, "--quiet", "--no-lock", "--no-npm", "--no-remote", `${folder}/tool.ts`],
+      env: {
+        DENO_DIR: `${folder}/deno`,
+        HOME: folder,
+        NO_COLOR: "1",
+        DENO_NO_UPDATE_CHECK: "1",
+      },
+      read: [`${this.config.code}runtime/confined/tool_kit`],
+      write: [folder],
+      network: false,
+      folder,
+      limits: CHECK_LIMITS,
+    };
+    return runConfined(program, this.config.layers, { deadline_ms: CHECK_DEADLINE_MS, signal });
+  }
+}
+
+interface OpenCell {
+  readonly cell: CellProcess;
+  readonly folder: string;
+  readonly place: number;
+  readonly log: () => string;
+}
+
+/** The path of a tool cell's socket; each has its own grant, since grants know no wildcard. */
+export function toolSocketPath(folder: string, place: number): string {
+  return `${folder}/tool-${place}.sock`;
+}
+
+/** What a tool imports besides the kit, in one sentence, or null. */
+function strangeImports(info: string): string | null {
+  let graph: { modules?: { specifier: string; error?: string; dependencies?: Dependency[] }[] };
+  try {
+    graph = JSON.parse(info);
+  } catch {
+    return `The imports cannot be read: ${info.slice(0, RESULT_BYTES_MAX)}`;
+  }
+  const tool = graph.modules?.find(({ specifier }) => specifier.endsWith("/tool.ts"));
+  if (!tool || tool.error) return tool?.error ?? "The source is not a module";
+  const strange = (tool.dependencies ?? []).map(({ specifier }) => specifier)
+    .filter((specifier) => specifier !== "troupe");
+  if (strange.length === 0) return null;
+  return `A tool may import "troupe" (the tool kit) and nothing else, not: ${strange.join(", ")}`;
+}
+
+interface Dependency {
+  readonly specifier: string;
+}

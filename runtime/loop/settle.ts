@@ -1,0 +1,130 @@
+/**
+ * One transaction per step: what an actor answered becomes one unit of work. The unit's first
+ * statement is its guard (the claim still holds), its last one takes the actor's next envelope, so
+ * that an actor with more to do goes on without a claim in between.
+ */
+import { advanceActor, advanceStuckActor, callStuck } from "../../db/actors.ts";
+import { enqueue, removeEnvelope, seeFirst } from "../../db/envelopes.ts";
+import { noteEntry, settleEntry } from "../../db/entries.ts";
+import { addEffect, dropEffects } from "../../db/outbox.ts";
+import { endTask } from "../../db/tasks.ts";
+import { setTimer } from "../../db/timers.ts";
+import type { Statement, Unit } from "../../db/unit.ts";
+import { LEASE_MS } from "../core/limits.ts";
+import type { Address, Effect } from "../core/protocol.ts";
+import { TOOLKIT } from "../core/toolkit/mod.ts";
+import type { Step } from "../cells/frames.ts";
+import type { Ids } from "../ports.ts";
+
+/** Proof of a claim: settling needs it, and only claiming makes one. */
+export interface Claim {
+  readonly address: Address;
+  readonly tree_id: string;
+  readonly owner: string;
+  readonly epoch: number;
+}
+
+/** An effect as the outbox holds it. */
+export interface Due {
+  readonly key: string;
+  readonly address: Address;
+  readonly tree_id: string;
+  /** `slot`: its actor counts as running meanwhile; `wait`: it may be passivated. */
+  readonly holds: "slot" | "wait";
+  readonly effect: Effect;
+  readonly status: "pending" | "started";
+}
+
+export interface Settling {
+  readonly unit: Unit;
+  /** What has to be performed once the unit is committed. */
+  readonly due: readonly Due[];
+  /** Actors that have an envelope once it is. */
+  readonly woken: readonly Address[];
+}
+
+/** What a step writes. `envelope` is the one that it answers. */
+export function settle(
+  claim: Claim,
+  envelope: { readonly id: string; readonly type: string },
+  step: Step,
+  ids: Ids,
+  now: number,
+): Settling {
+  const { address, tree_id } = claim;
+  const unit: Statement[] = [
+    settleEntry({
+      id: envelope.id,
+      address,
+      owner: claim.owner,
+      epoch: claim.epoch,
+      now,
+    }),
+    removeEnvelope({ id: envelope.id }),
+  ];
+  const advance = { address, state_json: step.state, lease_until: now + LEASE_MS };
+  unit.push(
+    // A reminder that it is stuck is no progress.
+    envelope.type === "nudge" ? advanceStuckActor(advance) : advanceActor({ ...advance, now }),
+  );
+  const due: Due[] = [];
+  const woken: Address[] = [];
+
+  step.effects.forEach((effect, index) => {
+    switch (effect.type) {
+      case "note":
+        unit.push(noteEntry({
+          id: ids.next(),
+          task_id: address,
+          tree_id,
+          type: effect.message.type,
+          message_json: JSON.stringify(effect.message),
+          now,
+        }));
+        return;
+      case "send":
+        unit.push(enqueue({ id: ids.next(), tree_id, from: address, ...effect }, now));
+        if (effect.to !== address) woken.push(effect.to);
+        return;
+      case "after":
+        unit.push(setTimer({
+          address,
+          tree_id,
+          name: effect.name,
+          message_json: JSON.stringify(effect.message),
+          due_at: now + effect.delay_ms,
+        }));
+        return;
+      case "drop_effects":
+        unit.push(dropEffects({ address, now }));
+        return;
+      case "stuck":
+        unit.push(callStuck({ address, now }));
+        return;
+      case "ask_model":
+      case "call_tool":
+      case "start_child": {
+        const key = `${envelope.id}/${index.toString().padStart(2, "0")}`;
+        const holds = holdsOf(effect);
+        const effect_json = JSON.stringify(effect);
+        unit.push(addEffect({ key, tree_id, address, holds, effect_json, now }));
+        due.push({ key, address, tree_id, holds, effect, status: "pending" });
+      }
+    }
+  });
+  if (step.ending) {
+    const fresh = { entry: ids.next(), envelope: ids.next() };
+    unit.push(...endTask({ id: address, tree_id }, step.ending, fresh, now));
+    return { unit, due: [], woken };
+  }
+  unit.push(seeFirst({ address, now }));
+  return { unit, due, woken };
+}
+
+/** An agent counts as running during model calls and tools, not while it waits for others. */
+function holdsOf(effect: Effect): Due["holds"] {
+  if (effect.type === "start_child") return "wait";
+  if (effect.type !== "call_tool") return "slot";
+  const performer = TOOLKIT.get(effect.name)?.performer;
+  return performer === "child" || performer === "review" ? "wait" : "slot";
+}

@@ -1,0 +1,188 @@
+/**
+ * Asks the model: assembles the prompt from the journal, has the call made within the tree's budget, and
+ * says what became of the turn. A conversation that outgrows the window is summarised first.
+ */
+import { findDocuments } from "../../db/definitions.ts";
+import { findMedia, type Media, mediaSizes } from "../../db/media.ts";
+import { cancelling } from "../commands/ending.ts";
+import {
+  MESSAGE_BYTES_MAX,
+  MODEL_OUTPUT_TOKENS_MAX,
+  PROMPT_MEDIA_BYTES_MAX,
+  SUMMARY_TOKENS_MAX,
+  WINDOW_SHARE,
+} from "../core/limits.ts";
+import {
+  type MediaBlock,
+  type ModelReply,
+  type ModelRequest,
+  textOf,
+} from "../core/model/messages.ts";
+import { OFFLINE } from "../core/model/offline.ts";
+import { assemblePrompt, conversation, mediaNamed } from "../core/model/prompt.ts";
+import type { Budget, Message } from "../core/protocol.ts";
+import { definitionOf } from "../core/toolkit/mod.ts";
+import {
+  coveredBy,
+  coveredPart,
+  markOf,
+  type PromptSize,
+  sizeOf,
+  summaryRequest,
+} from "../core/model/window.ts";
+import type { Parts } from "../kernel.ts";
+import { documentsOf, taskOf, toolsOf } from "../tools/context.ts";
+import type { Outcome } from "../outbox/execute.ts";
+import { factsAbout, spend, type Spender, type Unspent } from "./account.ts";
+
+/** A turn of a task that is to be asked for. */
+interface Turn extends Spender {
+  readonly root_id: string;
+  readonly journal: readonly Message[];
+  readonly request: ModelRequest;
+}
+
+/**
+ * One turn of a task.
+ * @throws {Error} when the gateway dies; asking again is harmless
+ */
+export async function askModel(
+  parts: Parts,
+  { key, address, turn }: { key: string; address: string; turn: number },
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const asked = await turnOf(parts, key, address, turn);
+  const { context_tokens } = asked.facts;
+  const prompt = markOf(asked.request, asked.journal.length);
+  const size = sizeOf(asked.request, asked.journal, prompt);
+  const room = Math.min(MODEL_OUTPUT_TOKENS_MAX, asked.facts.output_tokens, context_tokens / 4);
+  if (size.likely + room > context_tokens * WINDOW_SHARE) {
+    const shorter = await compacted(parts, asked, size, context_tokens, signal);
+    if (shorter) return shorter;
+  }
+  const request = { ...asked.request, max_tokens: Math.floor(room) };
+  const answer = await spend(parts, asked, request, size, signal);
+  if ("failed" in answer && answer.concerns === "too_long") {
+    // What was set aside for it is free for the summary.
+    await parts.store.commit(answer.cost);
+    // The window is smaller than was known: by how much nobody says.
+    const shorter = await compacted(parts, asked, size, size.likely * 0.8, signal);
+    if (shorter) return shorter;
+  }
+  if ("failed" in answer) return await failure(parts, asked, answer);
+  const { reply, cost: anyway } = answer;
+  const message: Message = { type: "model.replied", turn, ...reply, prompt };
+  if (JSON.stringify(message).length > MESSAGE_BYTES_MAX) {
+    const reason = `The model's reply is longer than ${MESSAGE_BYTES_MAX} bytes`;
+    return { anyway, reply: { type: "model.failed", turn, reason } };
+  }
+  return { anyway, reply: message };
+}
+
+/** Everything that is written down about the turn. */
+async function turnOf(parts: Parts, key: string, task_id: string, turn: number) {
+  const db = parts.store.read;
+  const [{ task, agent }, documents, tools, entries] = await Promise.all([
+    taskOf(db, task_id),
+    documentsOf(db, task_id).then((names) => findDocuments(db, names)),
+    toolsOf(db, task_id),
+    db.selectFrom("entries").select("message_json").where("task_id", "=", task_id)
+      .orderBy("seq").execute(),
+  ]);
+  const { tree_id, timeout_seconds } = task;
+  const { budget_json, root_id, priority } = await db.selectFrom("trees")
+    .select(["budget_json", "root_id", "priority"]).where("id", "=", tree_id)
+    .executeTakeFirstOrThrow();
+  const journal = entries.map(({ message_json }) => JSON.parse(message_json) as Message);
+  const facts = factsAbout(parts, parts.provider?.models[agent.model] ?? OFFLINE);
+  const media = await mediaOf(parts, mediaNamed(journal));
+  const request = assemblePrompt({
+    model: agent.model,
+    max_tokens: MODEL_OUTPUT_TOKENS_MAX,
+    web: agent.web_search && facts.web,
+    agent,
+    task,
+    documents,
+    tools: tools.map(definitionOf),
+    media: new Map(media.map((one) => [one.hash, blockOf(one)])),
+    journal,
+  });
+  const budget = JSON.parse(budget_json) as Budget;
+  const asked: Turn = {
+    ...{ key, task_id, tree_id, root_id, turn, priority, budget, timeout_seconds },
+    ...{ journal, request },
+  };
+  return { ...asked, facts };
+}
+
+/** The newest of them, as many as one request can carry; the others are known by their names alone. */
+async function mediaOf({ store }: Parts, hashes: readonly string[]): Promise<Media[]> {
+  const sizes = new Map(
+    (await mediaSizes(store.read, hashes)).map(({ hash, bytes }) => [hash, bytes]),
+  );
+  const carried = new Set<string>();
+  let bytes = 0;
+  for (const hash of hashes.toReversed()) {
+    if (carried.has(hash)) continue;
+    bytes += sizes.get(hash) ?? 0;
+    if (bytes > PROMPT_MEDIA_BYTES_MAX) break;
+    carried.add(hash);
+  }
+  return await findMedia(store.read, [...carried]);
+}
+
+function blockOf(
+  { media_type, base64 }: { media_type: string; base64: string },
+): MediaBlock {
+  return {
+    type: media_type.startsWith("image/") ? "image" : "document",
+    source: { type: "base64", media_type, data: base64 },
+  };
+}
+
+/** Has the older turns summarised; null when that would not make the prompt any shorter. */
+async function compacted(
+  parts: Parts,
+  asked: Turn,
+  size: PromptSize,
+  context_tokens: number,
+  signal: AbortSignal,
+): Promise<Outcome | null> {
+  const { journal, turn } = asked;
+  const covers = coveredBy(journal, context_tokens);
+  if (covers === null) return null;
+  const covered = conversation(coveredPart(journal, covers));
+  const max_tokens = Math.floor(Math.min(SUMMARY_TOKENS_MAX, context_tokens / 8));
+  const request = summaryRequest(asked.request, covered, context_tokens, max_tokens);
+  // Part of a prompt whose size is known: its own can only be smaller.
+  const answer = await spend(parts, asked, request, size, signal);
+  if ("failed" in answer) return await failure(parts, asked, answer);
+  const summary = textOf(answer.reply.content);
+  if (summary === "") {
+    const reason = "The conversation is too long for the model, and its summary came out empty";
+    return { anyway: answer.cost, reply: { type: "model.failed", turn, reason } };
+  }
+  const { model, usage } = answer.reply;
+  return {
+    anyway: answer.cost,
+    reply: { type: "context.compacted", turn, covers, summary, model, usage },
+  };
+}
+
+/** What becomes of a turn that has no reply: its task fails, or its whole tree does. */
+async function failure(
+  parts: Parts,
+  { turn, tree_id, root_id, journal }: Turn,
+  { failed: reason, concerns, cost: anyway }: Unspent,
+): Promise<Outcome> {
+  if (concerns === "tree") {
+    parts.log(`Tree ${tree_id} is stopped: ${reason}`);
+    const cut = await cancelling(parts, root_id, { status: "failed", result: null, reason });
+    return { ...cut, anyway };
+  }
+  // What the task had said last is all that there is of a result.
+  const last = journal.findLast(({ type }) => type === "model.replied");
+  const said = last ? textOf((last as unknown as ModelReply).content) : "";
+  const partial = said === "" ? {} : { partial: said };
+  return { anyway, reply: { type: "model.failed", turn, reason, ...partial } };
+}

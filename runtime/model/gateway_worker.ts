@@ -1,0 +1,57 @@
+/** Inside the gateway's Web Worker: the provider's model, or the offline model. */
+import { answerOffline, OFFLINE } from "../core/model/offline.ts";
+import { systemClock } from "../ports.ts";
+import { serve } from "../confined/system_worker.ts";
+import type { Ask } from "./cassette.ts";
+import type { GatewayRequest } from "./gateway.ts";
+import type { PatientModel } from "./patient_model.ts";
+
+let ask: Ask | null = null;
+let model: PatientModel | null = null;
+
+serve(async (body, { signal, tell }) => {
+  const asked = body as GatewayRequest;
+  switch (asked.type) {
+    case "open":
+      ask = await answering(asked);
+      return null;
+    case "ask":
+      return await ask!(asked.call, signal, tell);
+    case "views":
+      return model?.views() ?? [];
+  }
+});
+
+type Opening = Extract<GatewayRequest, { type: "open" }>;
+
+async function answering(opening: Opening): Promise<Ask> {
+  const { provider, cassette } = opening;
+  if (!cassette) return await asking(opening);
+  const { playing, recording } = await import("./cassette.ts");
+  if (cassette.mode === "replay") return await playing(cassette.folder);
+  const models = provider?.models ?? { fast: OFFLINE, default: OFFLINE, strong: OFFLINE };
+  const key = provider ? Deno.env.get("ANTHROPIC_API_KEY") : null;
+  return recording(await asking(opening), cassette.folder, models, key ? [key] : []);
+}
+
+async function asking({ playbooks, provider, patience, calls_max }: Opening): Promise<Ask> {
+  if (!provider) {
+    // A playbook may ask for silence: that is what the watch for stuck tasks is there for.
+    return async ({ request }) =>
+      answerOffline(request, playbooks) ?? await new Promise<never>(() => {});
+  }
+  // Loaded only where a model is connected: the SDK takes a while.
+  const [{ connect, NO_KEY }, { PatientModel }] = await Promise.all([
+    import("./provider.ts"),
+    import("./patient_model.ts"),
+  ]);
+  const attempt = connect(provider, Deno.env.get("ANTHROPIC_API_KEY") || NO_KEY, patience);
+  const patient = model = new PatientModel(
+    attempt,
+    provider.models,
+    patience,
+    systemClock,
+    calls_max,
+  );
+  return (call, signal, onPiece) => patient.ask(call, signal, onPiece);
+}

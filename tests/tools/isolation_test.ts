@@ -1,0 +1,376 @@
+/** What an agent cannot reach: files outside of its tree's workspace, tools it was not given. */
+import assert from "node:assert/strict";
+import { enqueue } from "../../db/envelopes.ts";
+import { addEffect } from "../../db/outbox.ts";
+import { Events } from "../../runtime/passing/events.ts";
+import type { Parts } from "../../runtime/kernel.ts";
+import { FilesDoor, type FilesReply } from "../../runtime/confined/files.ts";
+import { Performers, type ToolCall } from "../../runtime/outbox/execute.ts";
+import { useStore } from "../../runtime/tools/store.ts";
+import { systemClock, ulids } from "../../runtime/ports.ts";
+import { newChild, Refusal } from "../../runtime/commands/begin.ts";
+import { TOOLKIT } from "../../runtime/core/toolkit/mod.ts";
+import { tempFolder } from "../support/folder.ts";
+import { addTestTree, type TempStore, tempStore } from "../support/store.ts";
+
+const call = (
+  tool: string,
+  input: Record<string, unknown>,
+  more: Partial<ToolCall> = {},
+): ToolCall => ({
+  key: "key",
+  task_id: "task",
+  tree_id: "tree",
+  call_id: "call",
+  tool: TOOLKIT.get(tool)!,
+  input,
+  ...more,
+});
+
+interface Workspaces extends AsyncDisposable {
+  /** Holds the workspaces of all trees. */
+  readonly path: string;
+  /** Beside the workspaces; nothing of it may be read or written. */
+  readonly outside: string;
+  use(tool: string, input: Record<string, unknown>, tree_id?: string): Promise<FilesReply>;
+}
+
+/** The real files actor over two workspaces, with a secret outside of them. */
+async function workspaces(): Promise<Workspaces> {
+  const folder = await tempFolder();
+  const path = `${await Deno.realPath(folder.path)}/workspaces`;
+  const outside = `${await Deno.realPath(folder.path)}/outside`;
+  for (const place of [`${path}/tree`, `${path}/other`, outside]) {
+    await Deno.mkdir(place, { recursive: true });
+  }
+  await Deno.writeTextFile(`${outside}/secret.txt`, "the secret");
+  await Deno.writeTextFile(`${path}/other/theirs.txt`, "the secret");
+  const door = new FilesDoor(path);
+  const actor = await door.open();
+  return {
+    path,
+    outside,
+    use: (tool, input, tree_id = "tree") =>
+      door.use(call(tool, input, { tree_id }), new AbortController().signal),
+    [Symbol.asyncDispose]: async () => {
+      await actor.stop();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Every file below a folder with its content, links as links. */
+async function snapshot(root: string): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const { name, isDirectory, isSymlink } of Deno.readDir(root)) {
+    const place = `${root}/${name}`;
+    if (isSymlink) lines.push(`${place} -> ${await Deno.readLink(place)}`);
+    else if (isDirectory) lines.push(place, ...await snapshot(place));
+    else lines.push(`${place}: ${await Deno.readTextFile(place)}`);
+  }
+  return lines.sort();
+}
+
+/** Tries each file tool on a path; none may succeed, tell the secret, or change anything. */
+async function assertShut(
+  { path, outside, use }: Workspaces,
+  to: string,
+  tools = ["read_file", "write_file", "edit_file", "list_files", "search_files"],
+): Promise<void> {
+  const before = [await snapshot(path), await snapshot(outside)];
+  const inputs: Record<string, Record<string, unknown>> = {
+    read_file: { path: to },
+    write_file: { path: to, content: "overwritten" },
+    edit_file: { path: to, old_text: "secret", new_text: "overwritten" },
+    list_files: { path: to },
+    search_files: { path: to, pattern: "." },
+  };
+  for (const tool of tools) {
+    const reply = await use(tool, inputs[tool]);
+    assert.equal(reply.is_error, true, `${tool} ${to}: ${reply.content}`);
+    assert.ok(!reply.content.includes("the secret"), `${tool} ${to} told the secret`);
+    const said = reply.content.replaceAll(to, "");
+    assert.ok(!said.includes(outside), `${tool} ${to} told where it is`);
+  }
+  assert.deepEqual([await snapshot(path), await snapshot(outside)], before);
+}
+
+Deno.test("a file tool works inside of the workspace", async () => {
+  await using shop = await workspaces();
+  const { use } = shop;
+  assert.equal(
+    (await use("write_file", { path: "a/b.txt", content: "one\ntwo" })).is_error,
+    undefined,
+  );
+  assert.equal((await use("read_file", { path: "a/b.txt" })).content, "one\ntwo");
+  await use("edit_file", { path: "a/b.txt", old_text: "two", new_text: "three" });
+  assert.equal((await use("read_file", { path: "./a/b.txt", from_line: 2 })).content, "three");
+  assert.match((await use("list_files", {})).content, /^a\/b\.txt /);
+  assert.equal((await use("search_files", { pattern: "thr" })).content, "a/b.txt:2: three");
+});
+
+Deno.test("a path with .. does not leave the workspace", async () => {
+  await using shop = await workspaces();
+  for (
+    const path of [
+      "..",
+      "../other/theirs.txt",
+      "../../outside/secret.txt",
+      "a/../../other/theirs.txt",
+      "./../other/theirs.txt",
+      "..\\other\\theirs.txt",
+    ]
+  ) await assertShut(shop, path);
+});
+
+Deno.test("an absolute path does not leave the workspace", async () => {
+  await using shop = await workspaces();
+  for (const path of [`${shop.outside}/secret.txt`, "/etc/passwd", "//etc/passwd", "/"]) {
+    await assertShut(shop, path);
+  }
+});
+
+Deno.test("a symbolic link to a file outside is not followed", async () => {
+  await using shop = await workspaces();
+  await Deno.symlink(`${shop.outside}/secret.txt`, `${shop.path}/tree/link.txt`);
+  await assertShut(shop, "link.txt");
+});
+
+Deno.test("a symbolic link to a folder outside is not followed", async () => {
+  await using shop = await workspaces();
+  await Deno.symlink(shop.outside, `${shop.path}/tree/link`);
+  for (const path of ["link", "link/secret.txt", "link/new.txt", "link/new/file.txt"]) {
+    await assertShut(shop, path);
+  }
+});
+
+Deno.test("a symbolic link to another tree's file is not followed", async () => {
+  await using shop = await workspaces();
+  await Deno.symlink("../other/theirs.txt", `${shop.path}/tree/link.txt`);
+  await Deno.symlink("../other", `${shop.path}/tree/link`);
+  await assertShut(shop, "link.txt");
+  await assertShut(shop, "link/theirs.txt");
+});
+
+Deno.test("a symbolic link that leads nowhere is not written through", async () => {
+  await using shop = await workspaces();
+  await Deno.symlink(`${shop.outside}/new.txt`, `${shop.path}/tree/file`);
+  await Deno.symlink(`${shop.outside}/new`, `${shop.path}/tree/folder`);
+  await Deno.symlink(`${shop.path}/other/new.txt`, `${shop.path}/tree/theirs`);
+  for (const path of ["file", "folder", "folder/new.txt", "theirs"]) await assertShut(shop, path);
+});
+
+Deno.test("a chain of symbolic links that leads outside is not followed", async () => {
+  await using shop = await workspaces();
+  await Deno.symlink("second", `${shop.path}/tree/first`);
+  await Deno.symlink(`${shop.outside}/secret.txt`, `${shop.path}/tree/second`);
+  await assertShut(shop, "first");
+});
+
+Deno.test("a listing and a search pass over links that lead outside", async () => {
+  await using shop = await workspaces();
+  await Deno.symlink(shop.outside, `${shop.path}/tree/folder`);
+  await Deno.symlink(`${shop.outside}/secret.txt`, `${shop.path}/tree/file.txt`);
+  assert.equal((await shop.use("list_files", {})).content, "(no files)");
+  assert.equal((await shop.use("search_files", { pattern: "secret" })).content, "(no matches)");
+});
+
+Deno.test("a path with a NUL is refused", async () => {
+  await using shop = await workspaces();
+  for (const path of ["\0", "a\0b", "a.txt\0/../../../outside/secret.txt"]) {
+    await assertShut(shop, path);
+  }
+});
+
+Deno.test("two trees do not see each other's files", async () => {
+  await using shop = await workspaces();
+  const { use } = shop;
+  await use("write_file", { path: "mine.txt", content: "mine" }, "tree");
+  assert.equal((await use("read_file", { path: "mine.txt" }, "other")).is_error, true);
+  assert.ok(!(await use("list_files", {}, "other")).content.includes("mine"));
+  assert.equal((await use("search_files", { pattern: "mine" }, "other")).content, "(no matches)");
+  await use("write_file", { path: "mine.txt", content: "theirs" }, "other");
+  assert.equal((await use("read_file", { path: "mine.txt" }, "tree")).content, "mine");
+});
+
+Deno.test("a workspace of a tree whose name begins like another's is another workspace", async () => {
+  await using shop = await workspaces();
+  await Deno.mkdir(`${shop.path}/tree-2`);
+  await Deno.writeTextFile(`${shop.path}/tree-2/secret.txt`, "the secret");
+  await Deno.symlink("../tree-2/secret.txt", `${shop.path}/tree/link.txt`);
+  await assertShut(shop, "link.txt");
+});
+
+/** As much of the runtime as the tools of the store need, over a real database. */
+function partsOver({ store }: TempStore): Parts {
+  return {
+    store,
+    events: new Events(),
+    clock: systemClock,
+    ids: ulids,
+    log: () => {},
+    check_interval_ms: 1000,
+  } as Partial<Parts> as Parts;
+}
+
+async function refused(parts: Parts, one: ToolCall): Promise<Refusal> {
+  const error = await useStore(parts, one).then(() => assert.fail("it was done"), (error) => error);
+  assert.ok(error instanceof Refusal, String(error));
+  return error;
+}
+
+/** Has a tool called on behalf of a task, from the outbox on; gives what the task is told. */
+async function told(
+  db: TempStore,
+  { tree_id, root_id }: { tree_id: string; root_id: string },
+  name: string,
+  input: Record<string, unknown>,
+): Promise<{ content: string; is_error?: boolean }> {
+  const effect = { type: "call_tool" as const, call_id: ulids.next(), name, input };
+  const key = ulids.next();
+  const effect_json = JSON.stringify(effect);
+  await db.commit([
+    addEffect({ key, tree_id, address: root_id, holds: "slot", effect_json, now: 1 }),
+  ]);
+  const performers = new Performers(partsOver(db), { wake: () => {}, drop: () => {} });
+  const due = { key, address: root_id, tree_id, holds: "slot" as const, effect };
+  const runnable = { address: root_id, tree_id, priority: 5, urgent: false };
+  await performers.perform({ ...due, status: "pending" }, runnable);
+  const rows = await db.store.read.selectFrom("envelopes").select("message_json")
+    .where("from_address", "=", "performer").orderBy("seq", "desc").limit(1).execute();
+  const message = JSON.parse(rows[0].message_json);
+  assert.equal(message.call_id, effect.call_id);
+  return message;
+}
+
+Deno.test("an agent cannot attach resolve_task", async () => {
+  await using db = await tempStore({ seeded: true });
+  const { tree_id, root_id } = await addTestTree(db);
+  const one = call("attach_tool", { name: "resolve_task" }, { tree_id, task_id: root_id });
+  const error = await refused(partsOver(db), one);
+  assert.equal(error.field, "name");
+  assert.deepEqual(await db.store.read.selectFrom("task_tools").selectAll().execute(), []);
+});
+
+Deno.test("resolve_task is not among the optional tools", async () => {
+  await using db = await tempStore({ seeded: true });
+  const { tree_id, root_id } = await addTestTree(db);
+  const one = call("list_optional_tools", {}, { tree_id, task_id: root_id });
+  const { reply } = await useStore(partsOver(db), one);
+  assert.match(reply!.content as string, /^- read_file: /m);
+  assert.ok(!(reply!.content as string).includes("resolve_task"));
+});
+
+Deno.test("an agent cannot create one that has resolve_task", async () => {
+  await using db = await tempStore({ seeded: true });
+  const { tree_id, root_id } = await addTestTree(db);
+  const input = { name: "judge", description: "x", instruction: "x", tools: ["resolve_task"] };
+  const one = call("create_agent", input, { tree_id, task_id: root_id });
+  assert.equal((await refused(partsOver(db), one)).field, "tools");
+});
+
+Deno.test("resolve_task is refused outside of a supervision task", async () => {
+  await using db = await tempStore({ seeded: true });
+  const { tree_id, root_id } = await addTestTree(db);
+  const child = await newChild(
+    db.store.read,
+    root_id,
+    {
+      agent: "supervisor",
+      instruction: "Resolve my parent",
+      purpose: "subtask",
+      call_id: "c",
+    },
+    ulids,
+    1,
+  );
+  await db.commit(child.statements);
+  const input = { action: "cancel", comment: "I want it to end" };
+  for (const task_id of [root_id, child.id]) {
+    await refused(partsOver(db), call("resolve_task", input, { tree_id, task_id }));
+  }
+  const tasks = await db.store.read.selectFrom("tasks").select("status").execute();
+  assert.deepEqual(tasks.map(({ status }) => status), ["queued", "queued"]);
+});
+
+Deno.test("resolve_task in a supervision task ends the stuck task and spares the supervisor", async () => {
+  await using db = await tempStore({ seeded: true });
+  const { tree_id, root_id } = await addTestTree(db);
+  const child = await newChild(
+    db.store.read,
+    root_id,
+    {
+      agent: "supervisor",
+      instruction: "Decide",
+      purpose: "supervision",
+      call_id: null,
+    },
+    ulids,
+    1,
+  );
+  await db.commit(child.statements);
+  const input = { action: "cancel", comment: "It never answers" };
+  const outcome = await useStore(
+    partsOver(db),
+    call("resolve_task", input, { tree_id, task_id: child.id }),
+  );
+  await db.commit(outcome.statements!);
+  const tasks = await db.store.read.selectFrom("tasks").select(["id", "status"]).execute();
+  assert.equal(tasks.find(({ id }) => id === root_id)!.status, "failed");
+  assert.equal(tasks.find(({ id }) => id === child.id)!.status, "queued");
+});
+
+Deno.test("a call of a tool that the task was not given is answered with an error", async () => {
+  await using db = await tempStore({ seeded: true });
+  const tree = await addTestTree(db, { agent: "summary_agent" });
+  for (const name of ["resolve_task", "write_file", "no_such_tool", "constructor"]) {
+    const reply = await told(db, tree, name, {});
+    assert.equal(reply.is_error, true);
+    assert.match(reply.content, /There is no tool/);
+  }
+});
+
+Deno.test("a call with wrong arguments is answered with an error that names them", async () => {
+  await using db = await tempStore({ seeded: true });
+  const tree = await addTestTree(db);
+  const reply = await told(db, tree, "start_subtask", { agent_type: "generalist", more: 1 });
+  assert.equal(reply.is_error, true);
+  assert.match(reply.content, /task_instruction: .*more/);
+});
+
+Deno.test("an agent cannot overwrite a document or an agent of the seeds", async () => {
+  await using db = await tempStore({ seeded: true });
+  const { tree_id, root_id } = await addTestTree(db);
+  const at = { tree_id, task_id: root_id };
+  const document = { name: "system_overview", content: "Obey." };
+  await refused(partsOver(db), call("add_document", document, at));
+  const agent = { name: "supervisor", description: "x", instruction: "x" };
+  await refused(partsOver(db), call("create_agent", agent, at));
+});
+
+Deno.test("a task cannot start one that an ancestor of it was given already", async () => {
+  await using db = await tempStore({ seeded: true });
+  const tree = await addTestTree(db, { instruction: "Do it all" });
+  const input = { task_instruction: "Do it all", agent_type: "generalist" };
+  const reply = await told(db, tree, "start_subtask", input);
+  assert.equal(reply.is_error, true);
+  assert.match(reply.content, /this very task already/);
+});
+
+Deno.test("a tree does not grow deeper or larger than its budget", async () => {
+  await using db = await tempStore({ seeded: true });
+  const input = { task_instruction: "A part", agent_type: "generalist" };
+  const shallow = await addTestTree(db, { budget: { depth: 0 } });
+  assert.match((await told(db, shallow, "start_subtask", input)).content, /0 levels deep/);
+  const small = await addTestTree(db, { budget: { tasks: 1 } });
+  assert.match((await told(db, small, "start_subtask", input)).content, /1 tasks, its limit/);
+});
+
+Deno.test("an actor cannot send an envelope into another tree", async () => {
+  await using db = await tempStore({ seeded: true });
+  const [mine, other] = [await addTestTree(db), await addTestTree(db)];
+  const message = { type: "hint", text: "Obey" };
+  const envelope = { id: "e", tree_id: mine.tree_id, to: other.root_id, from: mine.root_id };
+  const result = await db.store.commit([enqueue({ ...envelope, message }, 1)]);
+  assert.equal(result.ok, false);
+});
