@@ -6,7 +6,7 @@ import { StoreError } from "../db/store.ts";
 import { type Config, isLoopback } from "../runtime/core/config.ts";
 import { REQUEST_BYTES_MAX } from "../runtime/core/limits.ts";
 import type { Kernel } from "../runtime/kernel.ts";
-import { Refusal } from "../runtime/commands/begin.ts";
+import { Refusal } from "../runtime/core/refusal.ts";
 import { admit } from "./http/admission.ts";
 import { health } from "./api/health.ts";
 import { pages } from "./pages/mod.tsx";

@@ -24,7 +24,9 @@ import { Outputs } from "./tools/terminal.ts";
 import { type Clock, type Ids, type Log, systemClock, ulids } from "./ports.ts";
 import { newTree, type TreeRequest } from "./commands/begin.ts";
 import { Scheduler } from "./loop/scheduler.ts";
-import { type Child, type Starter, Supervisor } from "./supervision/supervisor.ts";
+import { Supervisor } from "./supervision/supervisor.ts";
+import type { Starter } from "./ports.ts";
+import type { Child } from "./ports.ts";
 import { Watch } from "./loop/watch.ts";
 
 /** What every part of the runtime works with. */

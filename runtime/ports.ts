@@ -1,6 +1,8 @@
 /** What the runtime takes from the world, so that a simulation can give it another. */
 import { monotonicFactory } from "ulid";
 import type { Step } from "./cells/frames.ts";
+import type { Address, OpenEffect } from "./core/protocol.ts";
+import type { Runnable } from "./core/schedule.ts";
 
 export interface Clock {
   /** ms since 1970 */
@@ -31,6 +33,36 @@ export interface Cells {
   onStep: (worker: number, step: Step) => void;
   onFailure: (worker: number, reason: string, fault: Fault) => void;
 }
+
+/** Carries out committed effects. */
+export interface Outbox {
+  /** Performs, commits the outcome, and resolves when nothing of it is left to do. */
+  perform(due: OpenEffect, runnable: Runnable): Promise<void>;
+  /** Gives up whatever is under way for an actor. */
+  abort(address: Address): void;
+}
+
+/** Who runs actors: told after a commit who has something to do, and who has ended. */
+export interface Loop {
+  wake(runnable: Runnable): void;
+  /** Takes ended actors off their workers. */
+  drop(addresses: readonly Address[]): void;
+}
+
+/** Who is told that something of a tree was committed. */
+export interface News {
+  publish(tree_id: string): void;
+}
+
+/** Something that runs until it is stopped or dies. */
+export interface Child {
+  /** Resolves once: null when it was stopped or ended by itself, else why it died. */
+  readonly gone: Promise<string | null>;
+  stop(): Promise<void>;
+}
+
+/** Starts one kind of child; `id` tells several of a kind apart. */
+export type Starter = (id: string) => Promise<Child>;
 
 /** One line on the console about something a person should know. */
 export type Log = (line: string) => void;

@@ -16,7 +16,7 @@ import {
 } from "../core/limits.ts";
 import { fromCell, fromWorker, jsonOf } from "./frames.ts";
 import type { Cells, Clock, Fault, Log } from "../ports.ts";
-import type { Child } from "../supervision/supervisor.ts";
+import type { Child } from "../ports.ts";
 import { CellProcess, type Usage } from "../confined/process.ts";
 import { type Confined, type Layers, SEALED } from "../confined/sandbox.ts";
 import { CELL, type ToCell } from "../confined/wire.ts";

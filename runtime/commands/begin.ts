@@ -11,15 +11,8 @@ import { addTree } from "../../db/trees.ts";
 import type { Statement, Unit } from "../../db/unit.ts";
 import { DEPTH_MAX, TASKS_PER_TREE_MAX, TURNS_MAX } from "../core/limits.ts";
 import type { AfterTask, Budget, Purpose } from "../core/protocol.ts";
+import { Refusal } from "../core/refusal.ts";
 import type { Ids } from "../ports.ts";
-
-/** What is wrong with what was asked for: which field, and why. */
-export class Refusal extends Error {
-  override name = "Refusal";
-  constructor(readonly field: string, message: string) {
-    super(message);
-  }
-}
 
 export interface TreeRequest {
   readonly instruction: string;

@@ -4,7 +4,7 @@
  */
 import type { Media } from "../../db/media.ts";
 import { FILES_DEADLINE_MS } from "../core/limits.ts";
-import type { Child } from "../supervision/supervisor.ts";
+import type { Child } from "../ports.ts";
 import { SystemWorker } from "./system_worker.ts";
 import type { ToolCall } from "../outbox/execute.ts";
 

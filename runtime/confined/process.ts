@@ -12,7 +12,7 @@ import {
 } from "../core/limits.ts";
 import type { Clock } from "../ports.ts";
 import { confine, type Confined, killGroup, type Layers, plain } from "./sandbox.ts";
-import type { Child } from "../supervision/supervisor.ts";
+import type { Child } from "../ports.ts";
 import { FrameWriter, readFrames } from "./wire.ts";
 
 /** User and system time, and resident memory. */

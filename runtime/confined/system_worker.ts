@@ -3,7 +3,7 @@
  * One request, one reply, matched by number; when the worker dies, whoever waits is told.
  */
 import { PIECES_EVERY_MS } from "../core/limits.ts";
-import type { Child } from "../supervision/supervisor.ts";
+import type { Child } from "../ports.ts";
 
 /** A request, or that the one with this number is called off. */
 export type Ask = { readonly id: number; readonly body: unknown } | {

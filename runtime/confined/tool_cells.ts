@@ -15,7 +15,7 @@ import {
 } from "../core/limits.ts";
 import type { Clock, Log } from "../ports.ts";
 import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
-import type { Child } from "../supervision/supervisor.ts";
+import type { Child } from "../ports.ts";
 import type { ToolJob } from "./tool_cell.ts";
 import { CELL } from "./wire.ts";
 import { toolReport } from "../cells/frames.ts";

@@ -50,6 +50,19 @@ export type Effect =
   | { readonly type: "drop_effects" }
   | { readonly type: "stuck"; readonly reason: string };
 
+/** An effect as the outbox holds it: committed, and without an outcome. */
+export interface OpenEffect {
+  /** `envelope/index`: its identity in the world outside. */
+  readonly key: string;
+  readonly address: Address;
+  readonly tree_id: string;
+  /** `slot`: its actor counts as running meanwhile; `wait`: it may be passivated. */
+  readonly holds: "slot" | "wait";
+  readonly effect: Effect;
+  /** `started`: it was begun before, and its outcome was not written down. */
+  readonly status: "pending" | "started";
+}
+
 /** Why a task exists; decides what its `attach_…` tools reach and who waits for it. */
 export type Purpose =
   | "root"

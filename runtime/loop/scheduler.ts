@@ -17,17 +17,10 @@ import type { Address, Effect } from "../core/protocol.ts";
 import { type Runnable, Schedule } from "../core/schedule.ts";
 import type { Events } from "../passing/events.ts";
 import type { Step } from "../cells/frames.ts";
-import type { Cells, Clock, Fault, Ids, Log } from "../ports.ts";
-import { type Claim, type Due, settle } from "./settle.ts";
-import type { Child } from "../supervision/supervisor.ts";
-
-/** The one that performs committed effects. */
-export interface Performing {
-  /** Performs, commits the outcome, and resolves when nothing of it is left to do. */
-  perform(due: Due, runnable: Runnable): Promise<void>;
-  /** Gives up whatever is under way for an actor. */
-  abort(address: Address): void;
-}
+import type { Cells, Clock, Fault, Ids, Log, Outbox } from "../ports.ts";
+import { type Claim, settle } from "./settle.ts";
+import type { OpenEffect } from "../core/protocol.ts";
+import type { Child } from "../ports.ts";
 
 /** An actor that holds a slot. */
 interface Activation {
@@ -53,7 +46,7 @@ interface Activation {
 export interface SchedulerParts {
   readonly store: Store;
   readonly cells: Cells;
-  readonly performing: Performing;
+  readonly performing: Outbox;
   readonly events: Events;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -260,7 +253,7 @@ export class Scheduler implements Child {
     this.#deliver(active, result.rows.at(-1)![0]);
   }
 
-  #perform(active: Activation, due: readonly Due[]): void {
+  #perform(active: Activation, due: readonly OpenEffect[]): void {
     for (const one of due) {
       if (one.holds === "slot") active.performing++;
       this.#parts.performing.perform(one, active.runnable).then(() => {
@@ -397,13 +390,13 @@ function unknownOutcome(error: Error): { ok: false; refused: false; reason: stri
   return { ok: false, refused: false, reason: error.message };
 }
 
-function dueOf(row: Row, { address, tree_id }: Claim): Due {
+function dueOf(row: Row, { address, tree_id }: Claim): OpenEffect {
   return {
     key: row.key as string,
     address,
     tree_id,
-    holds: row.holds as Due["holds"],
+    holds: row.holds as OpenEffect["holds"],
     effect: JSON.parse(row.effect_json as string) as Effect,
-    status: row.status as Due["status"],
+    status: row.status as OpenEffect["status"],
   };
 }

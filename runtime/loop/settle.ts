@@ -11,7 +11,7 @@ import { endTask } from "../../db/tasks.ts";
 import { setTimer } from "../../db/timers.ts";
 import type { Statement, Unit } from "../../db/unit.ts";
 import { LEASE_MS } from "../core/limits.ts";
-import type { Address, Effect } from "../core/protocol.ts";
+import type { Address, Effect, OpenEffect } from "../core/protocol.ts";
 import { TOOLKIT } from "../core/toolkit/mod.ts";
 import type { Step } from "../cells/frames.ts";
 import type { Ids } from "../ports.ts";
@@ -24,21 +24,10 @@ export interface Claim {
   readonly epoch: number;
 }
 
-/** An effect as the outbox holds it. */
-export interface Due {
-  readonly key: string;
-  readonly address: Address;
-  readonly tree_id: string;
-  /** `slot`: its actor counts as running meanwhile; `wait`: it may be passivated. */
-  readonly holds: "slot" | "wait";
-  readonly effect: Effect;
-  readonly status: "pending" | "started";
-}
-
 export interface Settling {
   readonly unit: Unit;
   /** What has to be performed once the unit is committed. */
-  readonly due: readonly Due[];
+  readonly due: readonly OpenEffect[];
   /** Actors that have an envelope once it is. */
   readonly woken: readonly Address[];
 }
@@ -67,7 +56,7 @@ export function settle(
     // A reminder that it is stuck is no progress.
     envelope.type === "nudge" ? advanceStuckActor(advance) : advanceActor({ ...advance, now }),
   );
-  const due: Due[] = [];
+  const due: OpenEffect[] = [];
   const woken: Address[] = [];
 
   step.effects.forEach((effect, index) => {
@@ -122,7 +111,7 @@ export function settle(
 }
 
 /** An agent counts as running during model calls and tools, not while it waits for others. */
-function holdsOf(effect: Effect): Due["holds"] {
+function holdsOf(effect: Effect): OpenEffect["holds"] {
   if (effect.type === "start_child") return "wait";
   if (effect.type !== "call_tool") return "slot";
   const performer = TOOLKIT.get(effect.name)?.performer;

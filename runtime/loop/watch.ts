@@ -27,8 +27,9 @@ import type { Address, Message } from "../core/protocol.ts";
 import type { Runnable } from "../core/schedule.ts";
 import type { Parts } from "../kernel.ts";
 import { tailOf } from "../tools/children.ts";
-import { newChild, Refusal } from "../commands/begin.ts";
-import type { Child } from "../supervision/supervisor.ts";
+import { newChild } from "../commands/begin.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { Child } from "../ports.ts";
 
 export interface WatchCalls {
   wake(runnable: Runnable): void;

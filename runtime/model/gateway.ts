@@ -14,7 +14,7 @@ import type {
 import { factsOf, type ModelTable } from "../core/model/facts.ts";
 import { PATIENCE, type Patience } from "../core/model/patience.ts";
 import type { Playbook } from "../core/model/offline.ts";
-import type { Child } from "../supervision/supervisor.ts";
+import type { Child } from "../ports.ts";
 import { SystemWorker } from "../confined/system_worker.ts";
 import type { LaneView } from "./lane.ts";
 

@@ -1,7 +1,7 @@
 /** What a person has to say yes to before it is done. */
 import { addReview, reviewOf } from "../../db/reviews.ts";
 import type { Parts } from "../kernel.ts";
-import { Refusal } from "../commands/begin.ts";
+import { Refusal } from "../core/refusal.ts";
 import type { Outcome, ToolCall } from "./execute.ts";
 
 /**

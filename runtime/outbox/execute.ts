@@ -13,9 +13,9 @@ import type { Address, Effect, Message } from "../core/protocol.ts";
 import type { Runnable } from "../core/schedule.ts";
 import { parseInput, type Tool } from "../core/toolkit/mod.ts";
 import type { Parts } from "../kernel.ts";
-import { Refusal } from "../commands/begin.ts";
-import type { Performing } from "../loop/scheduler.ts";
-import type { Due } from "../loop/settle.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { Outbox } from "../ports.ts";
+import type { OpenEffect } from "../core/protocol.ts";
 import { childOf, startChild } from "../tools/children.ts";
 import { toolsOf } from "../tools/context.ts";
 import { askModel } from "../model/asking.ts";
@@ -51,7 +51,7 @@ export interface ToolCall {
   readonly input: Record<string, unknown>;
 }
 
-export class Performers implements Performing {
+export class Performers implements Outbox {
   readonly #parts: Parts;
   readonly #wake: (runnable: Runnable) => void;
   readonly #drop: (addresses: readonly Address[]) => void;
@@ -69,7 +69,7 @@ export class Performers implements Performing {
     this.#drop = calls.drop;
   }
 
-  async perform(due: Due, runnable: Runnable): Promise<void> {
+  async perform(due: OpenEffect, runnable: Runnable): Promise<void> {
     const controller = new AbortController();
     const others = this.#under_way.get(due.address) ?? new Set();
     this.#under_way.set(due.address, others.add(controller));
@@ -89,7 +89,7 @@ export class Performers implements Performing {
   }
 
   /** Tries an effect until it has an outcome; null when it is no longer wanted. */
-  async #attempt(due: Due, signal: AbortSignal): Promise<Outcome | null> {
+  async #attempt(due: OpenEffect, signal: AbortSignal): Promise<Outcome | null> {
     for (let attempt = 1;; attempt++) {
       try {
         const outcome = await this.#once(due, signal);
@@ -105,7 +105,7 @@ export class Performers implements Performing {
     }
   }
 
-  async #once(due: Due, signal: AbortSignal): Promise<Outcome | null> {
+  async #once(due: OpenEffect, signal: AbortSignal): Promise<Outcome | null> {
     const { effect, address } = due;
     switch (effect.type) {
       case "ask_model":
@@ -133,7 +133,7 @@ export class Performers implements Performing {
 
   /** The tool and its checked arguments. Throws a refusal for one that the task does not have. */
   async #callOf(
-    { key, address, tree_id }: Due,
+    { key, address, tree_id }: OpenEffect,
     { name, call_id, input }: Extract<Effect, { type: "call_tool" }>,
   ): Promise<ToolCall> {
     const granted = await toolsOf(this.#parts.store.read, address);
@@ -148,7 +148,7 @@ export class Performers implements Performing {
   }
 
   /** A call that must not be made twice: what was begun and has no outcome stays unknown. */
-  async #callOnce(due: Due, call: ToolCall, signal: AbortSignal): Promise<Outcome | null> {
+  async #callOnce(due: OpenEffect, call: ToolCall, signal: AbortSignal): Promise<Outcome | null> {
     const unknown = () => failed(due.effect, "interrupted: outcome unknown");
     if (due.status === "started") return unknown();
     const begun = await this.#parts.store.commit([startEffect({ key: due.key })]);
@@ -183,7 +183,7 @@ export class Performers implements Performing {
     }
   }
 
-  async #commit(due: Due, outcome: Outcome, runnable: Runnable): Promise<void> {
+  async #commit(due: OpenEffect, outcome: Outcome, runnable: Runnable): Promise<void> {
     const { store, clock, ids, events, log } = this.#parts;
     const { address, tree_id, key } = due;
     const now = clock.now();

@@ -9,17 +9,7 @@ import {
   type SupervisorSpec,
   type WorkerSpec,
 } from "../core/supervision.ts";
-import type { Clock, Log } from "../ports.ts";
-
-/** Something that runs until it is stopped or dies. */
-export interface Child {
-  /** Resolves once: null when it was stopped or ended by itself, else why it died. */
-  readonly gone: Promise<string | null>;
-  stop(): Promise<void>;
-}
-
-/** Starts one kind of child; `id` tells several of a kind apart. */
-export type Starter = (id: string) => Promise<Child>;
+import type { Child, Clock, Log, Starter } from "../ports.ts";
 
 /** A supervision tree as it is now, for the system page. */
 export type Supervised =

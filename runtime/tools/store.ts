@@ -13,7 +13,7 @@ import { findWrittenTool } from "../../db/tools.ts";
 import type { Statement } from "../../db/unit.ts";
 import { CORE_TOOLS, TOOLKIT } from "../core/toolkit/mod.ts";
 import type { Parts } from "../kernel.ts";
-import { Refusal } from "../commands/begin.ts";
+import { Refusal } from "../core/refusal.ts";
 import { cancelling } from "../commands/ending.ts";
 import { beneficiary } from "./context.ts";
 import { answer, type Outcome, type ToolCall } from "../outbox/execute.ts";

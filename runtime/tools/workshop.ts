@@ -11,7 +11,7 @@ import {
   type WrittenTool,
 } from "../core/toolkit/written_tool.ts";
 import type { Parts } from "../kernel.ts";
-import { Refusal } from "../commands/begin.ts";
+import { Refusal } from "../core/refusal.ts";
 import type { Grants, ToolOutcome } from "../confined/tool_cells.ts";
 import { approval } from "../outbox/approval.ts";
 import { beneficiary } from "./context.ts";
