@@ -54,6 +54,10 @@ export const END_NUDGES_MAX = 2;
 /** The same call with the same result, so many times in a row, counts as stuck. */
 export const REPEATED_CALLS_MAX = 5;
 
+/** Messages and characters of a task's journal that its after-task agents and its supervisor are shown. */
+export const TAIL_MESSAGES = 20;
+export const TAIL_CHARS = 8_000;
+
 // Mailboxes, steps and retries.
 
 /** Envelopes that may wait for one actor; a sender beyond it is refused and retries later. */
@@ -85,6 +89,8 @@ export const LEASE_MS = 30_000;
 export const LEASE_RENEW_MS = 10_000;
 /** How often the kernel looks for due timers and for work that no event announced. */
 export const POLL_MS = 250;
+/** Rows that one look takes: the next one follows within the same second. */
+export const LOOK_ROWS_MAX = 500;
 /** A worker that has not answered for so long is spinning: `receive` is pure and takes microseconds. */
 export const HEARTBEAT_MS = 2_000;
 /** How often a cell reports which of its workers answered: four chances within a heartbeat. */
