@@ -60,11 +60,6 @@ export const releaseAllOf = prepared<{ owner: string }>(({ owner }) =>
   query.updateTable("actors").set({ owner: null }).where("owner", "=", owner)
 );
 
-export const stopActor = prepared<{ address: string }>(({ address }) =>
-  query.updateTable("actors").set({ status: "stopped", owner: null })
-    .where("address", "=", address)
-);
-
 /** Notes that a stuck actor stands on this rung of the ladder now. */
 export const standOnRung = prepared<
   { address: string; progress_at: number; rung: number; now: number }

@@ -26,7 +26,3 @@ export function fireTimer(address: string, name: string, now: number) {
     { expect: "one", refusal: "The timer was changed or has fired" },
   );
 }
-
-export const removeTimers = prepared<{ address: string }>(({ address }) =>
-  query.deleteFrom("timers").where("address", "=", address)
-);

@@ -8,8 +8,9 @@ export function health(kernel: Kernel): Hono {
   app.get("/health", (c) => c.json({ status: "ok" }));
   app.get("/ready", async (c) => {
     try {
-      await sql`SELECT 1`.execute(kernel.store.read);
-      return c.json({ status: "ready", ...kernel.load, ...kernel.cells.size });
+      await sql`SELECT 1`.execute(kernel.read);
+      const { agents, cells } = await kernel.look();
+      return c.json({ status: "ready", ...agents, ...cells });
     } catch (error) {
       return c.json({ status: "not ready", reason: (error as Error).message }, 503);
     }

@@ -31,10 +31,10 @@ export function swap(
 
 /** The open channels, by topic. */
 export class PageStreams {
-  readonly #events: Events;
+  readonly #events: Pick<Events, "subscribe">;
   readonly #channels = new Map<string, Channel>();
 
-  constructor(events: Events) {
+  constructor(events: Pick<Events, "subscribe">) {
     this.#events = events;
   }
 

@@ -37,6 +37,23 @@ export const END_NUDGES_MAX = 2;
 /** The same call with the same result, so many times in a row, counts as stuck. */
 export const REPEATED_CALLS_MAX = 5;
 
+/** What a budget may raise these to: a tree that a person means to be large, and no runaway. */
+export const BUDGET_DEPTH_MAX = DEPTH_MAX * 2;
+export const BUDGET_TASKS_MAX = TASKS_PER_TREE_MAX * 20;
+export const BUDGET_TURNS_MAX = 1_000;
+/** Longest timeout of a task in seconds: nobody waits longer than a day for a sign of life. */
+export const TIMEOUT_SECONDS_MAX = 86_400;
+/** Characters of an agent's name: names stand in lists and prompts. */
+export const AGENT_NAME_CHARS_MAX = 64;
+/** Characters of what a person says with a decision: it becomes part of a prompt. */
+export const COMMENT_CHARS_MAX = 10_000;
+/** Characters of a description in a list: one sentence. */
+export const DESCRIPTION_CHARS_MAX = 200;
+
+/** Messages and characters of a task's journal that its after-task agents and a supervisor are shown. */
+export const TAIL_MESSAGES_MAX = 20;
+export const TAIL_CHARS_MAX = 8_000;
+
 // Mailboxes, steps and retries.
 
 /** Envelopes that may wait for one actor; a sender beyond it is refused and retries later. */

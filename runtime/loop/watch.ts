@@ -14,7 +14,12 @@ import {
   stuckTasks,
   timedTrees,
 } from "../../db/views/watch.ts";
-import { cancelling } from "../commands/ending.ts";
+import { commitAndTell } from "../commands/commit.ts";
+import { ending } from "../commands/ending.ts";
+import { unitOf } from "../commands/mod.ts";
+import type { Reading } from "../commands/work.ts";
+import { journalOf } from "../../db/entries.ts";
+import type { Committing } from "../commands/commit.ts";
 import {
   POLL_MS,
   STUCK_GRACE_MS,
@@ -23,23 +28,16 @@ import {
   STUCK_RESOLVED_MS,
   SUPERVISION_MS,
 } from "../core/limits.ts";
-import type { Address, Message } from "../core/protocol.ts";
-import type { Runnable } from "../core/schedule.ts";
-import type { Parts } from "../kernel.ts";
-import { tailOf } from "../tools/children.ts";
-import { newChild } from "../commands/begin.ts";
+import type { Message } from "../core/protocol.ts";
+import { tailOf } from "../core/model/prompt.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Child } from "../ports.ts";
 
-export interface WatchCalls {
-  wake(runnable: Runnable): void;
-  drop(addresses: readonly Address[]): void;
-}
+type Parts = Committing & Reading & { readonly check_interval_ms: number };
 
 export class Watch implements Child {
   readonly gone: Promise<string | null>;
   readonly #parts: Parts;
-  readonly #calls: WatchCalls;
   #end!: (reason: string | null) => void;
   #callOff = () => {};
   #stopped = false;
@@ -49,9 +47,8 @@ export class Watch implements Child {
   /** When the trees with a budget of time are looked for next: a look reads all trees that go on. */
   #wall_look_at = 0;
 
-  constructor(parts: Parts, calls: WatchCalls) {
+  constructor(parts: Parts) {
     this.#parts = parts;
-    this.#calls = calls;
     this.gone = new Promise((resolve) => this.#end = resolve);
     this.#schedule(0);
   }
@@ -92,10 +89,10 @@ export class Watch implements Child {
         fireTimer(address, name, now),
         enqueue({ id: this.#parts.ids.next(), tree_id, to: address, from: "timer", message }, now),
       ]);
-      if (fired.ok) this.#calls.wake({ address, tree_id, priority, urgent: false });
+      if (fired.ok) this.#parts.loop.wake({ address, tree_id, priority, urgent: false });
     }
     for (const { purpose, ...runnable } of await runnableActors(store.read, now)) {
-      this.#calls.wake({ ...runnable, urgent: purpose === "supervision" });
+      this.#parts.loop.wake({ ...runnable, urgent: purpose === "supervision" });
     }
     if (now >= this.#wall_look_at) await this.#endOverdue(now);
     if (now < this.#stuck_look_at) return;
@@ -146,40 +143,37 @@ export class Watch implements Child {
   }
 
   async #rung(task: StuckTask, rung: number, now: number, message: Message): Promise<void> {
-    const { store, ids, events } = this.#parts;
+    const { store, ids, news } = this.#parts;
     const { id, tree_id, priority } = task;
     const result = await store.commit([
       standOnRung({ address: id, progress_at: task.progress_at, rung, now }),
       enqueue({ id: ids.next(), tree_id, to: id, from: "supervision", message }, now),
     ]);
     if (!result.ok) return;
-    events.publish(tree_id);
-    this.#calls.wake({ address: id, tree_id, priority, urgent: false });
+    news.publish(tree_id);
+    this.#parts.loop.wake({ address: id, tree_id, priority, urgent: false });
   }
 
   async #supervise(task: StuckTask, since: number, now: number): Promise<void> {
-    const { store, ids, events } = this.#parts;
-    const { id, tree_id, priority } = task;
+    const { store } = this.#parts;
+    const { id } = task;
     const instruction = [
       `Decide about a stuck task: it has made no progress for ${since} s and was reminded once.`,
       `<stuck_task id="${id}" agent="${task.agent}">${task.instruction}</stuck_task>`,
-      await tailOf(store.read, id),
+      tailOf(await journalOf(store.read, id)),
     ].join("\n");
     try {
-      const request = {
-        agent: "supervisor",
-        instruction,
-        purpose: "supervision" as const,
-        call_id: null,
-      };
-      const child = await newChild(store.read, id, request, ids, now);
-      const result = await store.commit([
+      const child = { agent: "supervisor", instruction, purpose: "supervision" } as const;
+      const command = { verb: "start_child", ...child, parent_id: id } as const;
+      const work = await unitOf(
+        this.#parts,
+        { ...command, call_id: null, effect_key: null },
+        { type: "system", part: "watch" },
+      );
+      await commitAndTell(this.#parts, [
         standOnRung({ address: id, progress_at: task.progress_at, rung: 2, now }),
-        ...child.statements,
-      ]);
-      if (!result.ok) return;
-      events.publish(tree_id);
-      this.#calls.wake({ address: child.id, tree_id, priority, urgent: true });
+        ...work.unit,
+      ], work.concerned);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       await this.#giveUp(task, `Stuck: no progress for ${since} s (${error.message})`);
@@ -190,15 +184,8 @@ export class Watch implements Child {
     task: Pick<StuckTask, "id" | "tree_id" | "priority">,
     reason: string,
   ): Promise<void> {
-    const { store, events } = this.#parts;
-    const cut = await cancelling(this.#parts, task.id, { status: "failed", result: null, reason });
-    const result = await store.commit(cut.statements);
-    if (!result.ok) return;
-    events.publish(task.tree_id);
-    this.#calls.drop(cut.drop);
-    const { tree_id, priority } = task;
-    for (const address of cut.wake) {
-      this.#calls.wake({ address, tree_id, priority, urgent: false });
-    }
+    const end = { status: "failed", result: null, reason } as const;
+    const work = ending(this.#parts, task, end);
+    await commitAndTell(this.#parts, work.unit, work.concerned);
   }
 }

@@ -5,24 +5,10 @@
 import {
   afterDeath,
   type ChildSpec,
-  type Strategy,
   type SupervisorSpec,
   type WorkerSpec,
 } from "../core/supervision.ts";
-import type { Child, Clock, Log, Starter } from "../ports.ts";
-
-/** A supervision tree as it is now, for the system page. */
-export type Supervised =
-  & {
-    readonly id: string;
-    readonly state: "running" | "starting" | "stopped";
-    readonly restarts: number;
-  }
-  & ({ readonly type: "worker"; readonly kind: string } | {
-    readonly type: "supervisor";
-    readonly strategy: Strategy;
-    readonly children: readonly Supervised[];
-  });
+import type { Child, Clock, Log, Starter, Supervised } from "../ports.ts";
 
 interface Running {
   readonly child: Child;

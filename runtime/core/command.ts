@@ -1,0 +1,193 @@
+/**
+ * What anybody may want, as data, and who wants it. Forms, the API, the terminal and agents' own tools
+ * build the same commands from these schemas; `commands/` makes units of work of them.
+ */
+import * as z from "zod";
+import {
+  AGENT_NAME_CHARS_MAX,
+  BUDGET_DEPTH_MAX,
+  BUDGET_TASKS_MAX,
+  BUDGET_TURNS_MAX,
+  COMMENT_CHARS_MAX,
+  INSTRUCTION_BYTES_MAX,
+  TIMEOUT_SECONDS_MAX,
+} from "./limits.ts";
+import type { ToolTest, WrittenTool } from "./toolkit/written_tool.ts";
+
+export const instruction = z.string().trim().min(1, "must not be empty")
+  .refine(
+    (text) => new TextEncoder().encode(text).length <= INSTRUCTION_BYTES_MAX,
+    `must not be longer than ${INSTRUCTION_BYTES_MAX} bytes`,
+  );
+
+/** A new tree. */
+export const begin = z.strictObject({
+  verb: z.literal("begin"),
+  instruction,
+  mode: z.enum(["automatic"], "must be automatic: stepping by hand is not built yet").optional(),
+  priority: z.int().min(0).max(9).optional(),
+  /** The root's agent; `agent_selector` when left out. */
+  agent: z.string().min(1).max(AGENT_NAME_CHARS_MAX).optional(),
+  after_task: z.enum(["all", "root", "none"]).optional(),
+  timeout_seconds: z.int().min(1).max(TIMEOUT_SECONDS_MAX).optional(),
+  budget: z.strictObject({
+    depth: z.int().min(0).max(BUDGET_DEPTH_MAX).optional(),
+    tasks: z.int().min(1).max(BUDGET_TASKS_MAX).optional(),
+    turns: z.int().min(1).max(BUDGET_TURNS_MAX).optional(),
+    tokens: z.int().min(1).optional(),
+    cost_usd: z.number().positive().optional(),
+    wall_seconds: z.int().min(1).optional(),
+  }).optional(),
+});
+
+/** A person's decision about a review. */
+export const decide = z.strictObject({
+  verb: z.literal("decide"),
+  review_id: z.string(),
+  decision: z.enum(["approved", "rejected"]),
+  comment: z.string().max(COMMENT_CHARS_MAX).default(""),
+});
+
+/** Disables or enables a tool that an agent wrote. */
+export const disable_tool = z.strictObject({
+  verb: z.literal("disable_tool"),
+  name: z.string(),
+  disabled: z.boolean(),
+});
+
+export const delete_tool = z.strictObject({
+  verb: z.literal("delete_tool"),
+  name: z.string(),
+});
+
+/** What the system wants of a tree whose model is of no use. */
+export const stop_tree = z.strictObject({
+  verb: z.literal("stop_tree"),
+  tree_id: z.string(),
+  reason: z.string(),
+});
+
+// What tasks want. Their arguments were checked by the schemas of the tools that they come from.
+
+const purpose = z.enum([
+  "subtask",
+  "breakdown",
+  "context",
+  "tools",
+  "evaluation",
+  "documentation",
+  "summary",
+  "supervision",
+]);
+
+export const start_child = z.strictObject({
+  verb: z.literal("start_child"),
+  parent_id: z.string(),
+  agent: z.string(),
+  instruction: z.string(),
+  purpose,
+  /** The parent's tool call that waits for the child; null when none does. */
+  call_id: z.string().nullable(),
+  /** The parent's effect that asks for it, by which the child is known; null when none does. */
+  effect_key: z.string().nullable(),
+});
+
+/** A question to a person. */
+export const ask = z.strictObject({
+  verb: z.literal("ask"),
+  issue: z.string(),
+  detail: z.string().optional(),
+  blocking: z.boolean(),
+  call_id: z.string(),
+  effect_key: z.string(),
+  /** Whether the effect waits for the decision before it is performed. */
+  holds_effect: z.boolean(),
+});
+
+export const resolve = z.strictObject({
+  verb: z.literal("resolve"),
+  action: z.enum(["retry", "hint", "cancel", "flag"]),
+  comment: z.string(),
+});
+
+const name = z.string();
+
+export const add_document = z.strictObject({
+  verb: z.literal("add_document"),
+  name,
+  content: z.string(),
+});
+
+export const attach_document = z.strictObject({ verb: z.literal("attach_document"), name });
+
+export const attach_tool = z.strictObject({ verb: z.literal("attach_tool"), name });
+
+export const create_agent = z.strictObject({
+  verb: z.literal("create_agent"),
+  name,
+  description: z.string(),
+  instruction: z.string(),
+  tools: z.array(name).optional(),
+  documents: z.array(name).optional(),
+  web_search: z.boolean().optional(),
+  model: z.enum(["fast", "default", "strong"]).optional(),
+});
+
+export const add_tool = z.strictObject({
+  verb: z.literal("add_tool"),
+  tool: z.custom<WrittenTool>(),
+  tests: z.custom<readonly ToolTest[]>(),
+});
+
+export const keep_media = z.strictObject({
+  verb: z.literal("keep_media"),
+  hash: z.string(),
+  media_type: z.string(),
+  base64: z.string(),
+});
+
+export const command = z.discriminatedUnion("verb", [
+  begin,
+  decide,
+  disable_tool,
+  delete_tool,
+  stop_tree,
+  start_child,
+  ask,
+  resolve,
+  add_document,
+  attach_document,
+  attach_tool,
+  create_agent,
+  add_tool,
+  keep_media,
+]);
+
+export type Command = z.infer<typeof command>;
+export type VerbOf<Name extends Command["verb"]> = Extract<Command, { verb: Name }>;
+
+/** Who wants something. */
+export type By =
+  | { readonly type: "person" }
+  | { readonly type: "token"; readonly name: string }
+  | { readonly type: "task"; readonly task_id: string; readonly tree_id: string }
+  | { readonly type: "schedule"; readonly id: string }
+  | { readonly type: "system"; readonly part: string };
+
+export const PERSON: By = { type: "person" };
+
+/** As the journal names them: `person`, `token:NAME`, a task by its id, `schedule:ID`, `system:PART`. */
+export function byText(by: By): string {
+  switch (by.type) {
+    case "person":
+      return "person";
+    case "token":
+      return `token:${by.name}`;
+    case "task":
+      return by.task_id;
+    case "schedule":
+      return `schedule:${by.id}`;
+    case "system":
+      return `system:${by.part}`;
+  }
+}
