@@ -8,7 +8,7 @@ import { openStore, type Store, StoreError } from "./db/store.ts";
 import { createApp } from "./routes/app.ts";
 import { type Config, ConfigError, readConfig } from "./runtime/core/config.ts";
 import { EXIT } from "./runtime/core/exit.ts";
-import { VARIABLES } from "./runtime/core/launch.ts";
+import { PREDECESSOR, VARIABLES } from "./runtime/core/launch.ts";
 import type { Provider } from "./runtime/core/model/messages.ts";
 import { OFFLINE } from "./runtime/core/model/offline.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
@@ -76,6 +76,7 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
     {
       root,
       node_id: folder.node_id,
+      predecessor_died: Deno.env.get(PREDECESSOR) === "died",
       slots: config.max_concurrent_agents,
       timeout_seconds: config.default_timeout_seconds,
       check_interval_seconds: config.supervisor_check_interval_seconds,

@@ -74,6 +74,11 @@ export interface BootConfig {
   readonly root: SupervisorSpec;
   /** Who claims: the data folder's node. */
   readonly node_id: string;
+  /**
+   * Whether the kernel before this one is known to have died of itself: then what it was having performed
+   * may be what it died of. One that somebody killed says nothing about that.
+   */
+  readonly predecessor_died: boolean;
   /** How many actors may run at once. */
   readonly slots: number;
   readonly timeout_seconds: number;
@@ -118,7 +123,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
     store: async () => {
       store = await ports.openStore();
       await config.onOpen(store);
-      await takeOver(store, config.node_id);
+      await takeOver(store, config);
       return { gone: store.gone, stop: () => store.close() };
     },
     gateway: early.gateway.start,
@@ -187,8 +192,12 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
 }
 
 /** The data folder's lock says that whoever claimed as this node before is dead. */
-async function takeOver(store: Store, owner: string): Promise<void> {
-  const result = await store.commit([countInterrupted({ owner }), releaseAllOf({ owner })]);
+async function takeOver(
+  store: Store,
+  { node_id: owner, predecessor_died }: BootConfig,
+): Promise<void> {
+  const counted = predecessor_died ? [countInterrupted({ owner })] : [];
+  const result = await store.commit([...counted, releaseAllOf({ owner })]);
   if (!result.ok) throw new Error(`Cannot take up what was under way: ${result.reason}`);
 }
 

@@ -20,6 +20,9 @@ export const VARIABLES = [
   "DEBUG_MODE",
 ] as const;
 
+/** Where the launcher tells a kernel how the one before it ended: `died` of itself, or nothing. */
+export const PREDECESSOR = "TROUPE_PREDECESSOR";
+
 /** What the model's SDK looks up when it starts, found by running. Only the key is ever set. */
 export const SDK_VARIABLES = [
   "ANTHROPIC_API_KEY",

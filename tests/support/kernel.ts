@@ -18,6 +18,7 @@ export interface TestOptions extends Partial<Omit<Machine, "kinds" | "patience">
   readonly containment?: Containment;
   readonly slots?: number;
   readonly patience?: Partial<Patience>;
+  readonly predecessor_died?: boolean;
   readonly onOpen?: BootConfig["onOpen"];
 }
 
@@ -46,7 +47,8 @@ export async function startKernel(
 ): Promise<TestKernel> {
   await Deno.mkdir(`${folder}/workspaces`, { recursive: true });
   await Deno.mkdir(`${folder}/scratch`, { recursive: true });
-  const { slots = 3, containment = "as_available", onOpen, ...differing } = options;
+  const { slots = 3, containment = "as_available", onOpen, predecessor_died: _, ...differing } =
+    options;
   const layers: Layers = options.layers ?? await probeLayers();
   const patience = { ...PATIENCE, ...options.patience };
   const machine: Machine = {
@@ -74,6 +76,7 @@ export async function startKernel(
   const { kernel, load, ...committing } = await boot(ports, {
     root,
     node_id: "test",
+    predecessor_died: options.predecessor_died ?? false,
     slots,
     timeout_seconds: 300,
     check_interval_seconds: 60,
