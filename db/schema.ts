@@ -20,6 +20,7 @@ export interface Schema {
   idempotency_keys: IdempotencyKeysTable;
   reservations: ReservationsTable;
   media: MediaTable;
+  liveness: LivenessTable;
 }
 
 /** What a person asked for: one tree of tasks. */
@@ -246,4 +247,10 @@ export interface MediaTable {
   media_type: string;
   base64: string;
   created_at: number;
+}
+
+/** One row: when the database last proved that it can be written. */
+export interface LivenessTable {
+  id: number;
+  written_at: number;
 }
