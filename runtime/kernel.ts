@@ -2,8 +2,8 @@
  * The kernel: puts the parts together under the supervision tree and is the one door for commands.
  * It runs no agent-written code.
  */
-import { releaseAllOf } from "../db/actors.ts";
 import { openStore, type Store } from "../db/store.ts";
+import { releaseNode } from "../db/tasks.ts";
 import type { Unit, UnitResult } from "../db/unit.ts";
 import { CellPool } from "./cells/pool.ts";
 import type { Containment } from "./core/config.ts";
@@ -240,7 +240,7 @@ export class Kernel {
         this.#store = await openStore(config.database_url);
         await config.onOpen(this.#store);
         // The data folder's lock says that whoever claimed as this node before is dead.
-        await this.#store.commit([releaseAllOf({ owner: config.node_id })]);
+        await this.#store.commit(releaseNode(config.node_id));
         const store = this.#store;
         return { gone: store.gone, stop: () => store.close() };
       },
@@ -265,7 +265,9 @@ export class Kernel {
         return Promise.resolve(this.#scheduler);
       },
       watch: () => {
-        this.#watch = new Watch(parts(), { wake, drop });
+        const { store, check_interval_ms } = parts();
+        const loop = { wake, drop };
+        this.#watch = new Watch({ store, clock, ids, news: events, loop, log, check_interval_ms });
         return Promise.resolve(this.#watch);
       },
     };

@@ -1,8 +1,9 @@
 /** Ends a task from outside, with everything below it, in one unit of work. */
 import { endTask } from "../../db/tasks.ts";
+import type { Store } from "../../db/store.ts";
 import type { Statement } from "../../db/unit.ts";
 import type { Address, Ending } from "../core/protocol.ts";
-import type { Parts } from "../kernel.ts";
+import type { Clock, Ids } from "../ports.ts";
 import { descendantsOf } from "./begin.ts";
 
 /**
@@ -10,7 +11,7 @@ import { descendantsOf } from "./begin.ts";
  * @param spared tasks below it that go on
  */
 export async function cancelling(
-  { store, ids, clock }: Parts,
+  { store, ids, clock }: { readonly store: Store; readonly ids: Ids; readonly clock: Clock },
   task_id: Address,
   ending: Ending,
   spared: readonly Address[] = [],

@@ -22,6 +22,17 @@ export const SEARCH_MATCHES_MAX = 200;
 /** Largest document: documents are part of every later prompt of the tasks that they are attached to. */
 export const DOCUMENT_BYTES_MAX = 64 * 1024;
 
+/** Longest name of an agent, a document or a tool: providers take tools' names up to this. */
+export const NAME_CHARS_MAX = 64;
+/** Longest id or cursor that is looked for: more than twice an ULID. */
+export const ID_CHARS_MAX = 64;
+/** Longest comment of a person on a review: pages of it, far below what an agent can read in a turn. */
+export const COMMENT_CHARS_MAX = 10_000;
+/** Highest priority of a tree: ten steps, one digit, are as many as a person tells apart. */
+export const PRIORITY_MAX = 9;
+/** Longest timeout of a task: one that has not moved for a day is stuck, whatever it does. */
+export const TIMEOUT_SECONDS_MAX = 24 * 60 * 60;
+
 // How far one sentence may grow.
 
 /** Depth of a tree when its budget names none: three levels of breakdown with room to spare. */
@@ -30,12 +41,22 @@ export const DEPTH_MAX = 12;
 export const TASKS_PER_TREE_MAX = 500;
 /** Model turns of one task when neither its agent nor its budget names any. */
 export const TURNS_MAX = 50;
+/** Most that a budget may allow instead: nothing sensible is deeper than twice the default. */
+export const BUDGET_DEPTH_MAX = 2 * DEPTH_MAX;
+/** More tasks than a tree page, or a person, could follow. */
+export const BUDGET_TASKS_MAX = 20 * TASKS_PER_TREE_MAX;
+/** A task that needs more turns has lost its way: its work belongs into several tasks. */
+export const BUDGET_TURNS_MAX = 1_000;
 /** Calls that one model turn may make side by side; more are refused as an error result. */
 export const CALLS_PER_TURN_MAX = 32;
 /** Replies without `end_task` that are answered with a reminder before the text is taken as result. */
 export const END_NUDGES_MAX = 2;
 /** The same call with the same result, so many times in a row, counts as stuck. */
 export const REPEATED_CALLS_MAX = 5;
+
+/** Messages and characters of a task's journal that its after-task agents and its supervisor are shown. */
+export const TAIL_MESSAGES = 20;
+export const TAIL_CHARS = 8_000;
 
 // Mailboxes, steps and retries.
 
@@ -68,6 +89,8 @@ export const LEASE_MS = 30_000;
 export const LEASE_RENEW_MS = 10_000;
 /** How often the kernel looks for due timers and for work that no event announced. */
 export const POLL_MS = 250;
+/** Rows that one look takes: the next one follows within the same second. */
+export const LOOK_ROWS_MAX = 500;
 /** A worker that has not answered for so long is spinning: `receive` is pure and takes microseconds. */
 export const HEARTBEAT_MS = 2_000;
 /** How often a cell reports which of its workers answered: four chances within a heartbeat. */

@@ -1,13 +1,9 @@
 /** Starts other tasks: subtasks, breakdowns, requests, and what follows a task. */
-import { conversation } from "../core/model/prompt.ts";
 import type { Purpose } from "../core/protocol.ts";
 import type { Parts } from "../kernel.ts";
 import { type ChildRequest, newChild } from "../commands/begin.ts";
+import { tailOf } from "../commands/tail.ts";
 import type { Outcome, ToolCall } from "../outbox/execute.ts";
-
-/** Messages and characters of a finished task's journal that its after-task agents are shown. */
-const TAIL_MESSAGES = 20;
-const TAIL_CHARS = 8_000;
 
 /**
  * Adds a child; its end, not this, answers the call that asked for it.
@@ -59,16 +55,4 @@ export async function childOf({ store }: Parts, call: ToolCall): Promise<ChildRe
     default:
       throw new Error(`${tool.name} starts no task`);
   }
-}
-
-/** The end of a journal, as the after-task agents and the supervisor read it. */
-export async function tailOf(db: Parts["store"]["read"], task_id: string): Promise<string> {
-  const entries = await db.selectFrom("entries").select("message_json")
-    .where("task_id", "=", task_id).orderBy("seq").execute();
-  // As a conversation, where results stand in the order of their calls and not of their arrival: the same
-  // task reads the same whenever it is gone through again.
-  const messages = conversation(entries.map(({ message_json }) => JSON.parse(message_json)));
-  const lines = messages.slice(-TAIL_MESSAGES)
-    .map((message) => JSON.stringify(message).slice(0, TAIL_CHARS));
-  return `<journal>\n${lines.join("\n").slice(-TAIL_CHARS)}\n</journal>`;
 }

@@ -7,6 +7,7 @@ import {
   listNewest,
   newestVersion,
 } from "../../db/definitions.ts";
+import { isStuck } from "../../db/actors.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { addReview } from "../../db/reviews.ts";
 import { findWrittenTool } from "../../db/tools.ts";
@@ -142,14 +143,18 @@ async function resolve(parts: Parts, call: ToolCall): Promise<Outcome> {
     // Both ask the model again; what the supervisor says is part of the conversation then.
     case "retry":
     case "hint":
-      return { ...done, statements: [post({ type: "nudge", text: comment })], wake: [to] };
+      return {
+        ...done,
+        statements: [isStuck({ address: to }), post({ type: "nudge", text: comment })],
+        wake: [to],
+      };
     case "cancel": {
       const reason = `Stuck, and cancelled by the supervisor: ${comment}`;
       // The supervisor itself hangs below the task that it ends; it must live to end its own.
       const cut = await cancelling(parts, to, { status: "failed", result: null, reason }, [
         call.task_id,
       ]);
-      return { ...done, ...cut };
+      return { ...done, ...cut, statements: [isStuck({ address: to }), ...cut.statements] };
     }
     case "flag": {
       const issue = `A stuck task: ${comment}`;
