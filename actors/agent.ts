@@ -83,24 +83,24 @@ const agent: Actor<AgentState, Received> = actor<AgentState, Received>({
         return think({ ...state, instruction, turns_max, after_task });
       }
       case "model.replied":
-        if (state.phase !== "thinking" || message.turn !== state.turn) return next(state);
+        if (state.phase !== "thinking" || message.turn !== state.turn) return ignore(state);
         return onReply(state, message);
       case "model.failed":
-        if (state.phase !== "thinking" || message.turn !== state.turn) return next(state);
+        if (state.phase !== "thinking" || message.turn !== state.turn) return ignore(state);
         return close(state, {
           status: "failed",
           result: message.partial ?? null,
           reason: message.reason,
         });
       case "context.compacted":
-        if (state.phase !== "thinking" || message.turn !== state.turn) return next(state);
+        if (state.phase !== "thinking" || message.turn !== state.turn) return ignore(state);
         // The same turn once more, now with a conversation that fits.
         return next(state, { type: "ask_model", turn: state.turn });
       case "tool.replied":
-        if (!Object.hasOwn(state.pending, message.call_id)) return next(state);
+        if (!Object.hasOwn(state.pending, message.call_id)) return ignore(state);
         return onToolReply(state, message);
       case "child.ended":
-        if (state.phase !== "closing" || message.purpose !== "summary") return next(state);
+        if (state.phase !== "closing" || message.purpose !== "summary") return ignore(state);
         return stop(ended(state), withSummary(state.ending!, message));
       case "hint":
         // Part of the conversation from the next turn on; a turn in progress is not thrown away.
@@ -112,6 +112,13 @@ const agent: Actor<AgentState, Received> = actor<AgentState, Received>({
 });
 
 export default agent;
+
+/** What came too late changes nothing; but who is stuck says so again, or nobody would hear of it any more. */
+function ignore(state: AgentState): Next<AgentState> {
+  return state.phase === "stuck"
+    ? next(state, { type: "stuck", reason: "Still stuck: nothing came that helps" })
+    : next(state);
+}
 
 /** Asks the model for the next turn, unless the task has used up its turns. */
 function think(state: AgentState, ...effects: Effect[]): Next<AgentState> {

@@ -1,5 +1,6 @@
 /** The tables as Kysely sees them. Times are ms since 1970, ids ULIDs, `…_json` columns JSON texts. */
 import type { Generated, Kysely } from "kysely";
+import type { Rung } from "../runtime/core/ladder.ts";
 import type { AfterTask, Purpose, Status } from "../runtime/core/protocol.ts";
 
 /** What reads are given: they build typed queries on it and run nothing else. */
@@ -24,6 +25,7 @@ export interface Schema {
   commands: CommandsTable;
   reservations: ReservationsTable;
   media: MediaTable;
+  liveness: LivenessTable;
 }
 
 /** What a person asked for: one tree of tasks. */
@@ -97,8 +99,8 @@ export interface ActorsTable {
   state_json: string | null;
   /** When it last got anywhere; what the watch for stuck tasks looks at. */
   progress_at: number;
-  /** Rung of the ladder for stuck tasks: 0 none, 1 nudged, 2 with the supervisor agent. */
-  stuck_rung: Generated<number>;
+  /** Of the ladder for stuck tasks. */
+  rung: Generated<Rung>;
   /** When the current rung was reached, and when the first one was. */
   rung_at: number | null;
   stuck_at: number | null;
@@ -268,4 +270,10 @@ export interface MediaTable {
   media_type: string;
   base64: string;
   created_at: number;
+}
+
+/** One row: when the database last proved that it can be written. */
+export interface LivenessTable {
+  id: number;
+  written_at: number;
 }

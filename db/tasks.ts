@@ -2,7 +2,7 @@
 import { sql } from "kysely";
 import type { Usage } from "../runtime/core/model/messages.ts";
 import type { Budget, Ending, Purpose } from "../runtime/core/protocol.ts";
-import { addActor } from "./actors.ts";
+import { addActor, releaseAllOf } from "./actors.ts";
 import type { Db } from "./schema.ts";
 import { prepared, query, type Row, type Statement } from "./unit.ts";
 
@@ -84,6 +84,21 @@ export const taskWaits = prepared<{ id: string }>(({ id }) =>
   query.updateTable("tasks").set({ status: "waiting", version: sql`version + 1` })
     .where("id", "=", id)
     .where("status", "=", "running")
+);
+
+/** At start: what this node held before it was killed is free again, and what it ran waits for a slot. */
+export function releaseNode(owner: string): Statement[] {
+  return [queueAgain({ owner }), releaseAllOf({ owner })];
+}
+
+/** Not those that another node holds; what began stays begun. */
+const queueAgain = prepared<{ owner: string }>(({ owner }) =>
+  query.updateTable("tasks").set({ status: "queued", version: sql`version + 1` })
+    // In the words of the partial index, which a bound value would not match.
+    .where(sql<boolean>`status = 'running'`)
+    .where("id", "in", (eb) =>
+      eb.selectFrom("actors").select("address")
+        .where((eb) => eb.or([eb("owner", "=", owner), eb("owner", "is", null)])))
 );
 
 /** Adds what one model call used. A cost of null is unknown: the task's is from then on. */

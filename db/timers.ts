@@ -1,4 +1,7 @@
 /** Messages with a due time. One of the same name replaces the one before. */
+import type { Kysely } from "kysely";
+import { LOOK_ROWS_MAX } from "../runtime/core/limits.ts";
+import type { Schema } from "./schema.ts";
 import { prepared, query, statement } from "./unit.ts";
 
 export const setTimer = prepared<
@@ -25,4 +28,11 @@ export function fireTimer(address: string, name: string, now: number) {
       .where("due_at", "<=", now),
     { expect: "one", refusal: "The timer was changed or has fired" },
   );
+}
+
+/** Timers that are due, the one that has waited for longest first. */
+export function dueTimers(db: Kysely<Schema>, now: number) {
+  return db.selectFrom("timers").innerJoin("trees", "trees.id", "timers.tree_id")
+    .select(["address", "name", "tree_id", "message_json", "trees.priority"])
+    .where("due_at", "<=", now).orderBy("due_at").limit(LOOK_ROWS_MAX).execute();
 }

@@ -3,10 +3,11 @@
  * the few ports that it needs, by name; one that is restarted is reached through a door, so that nobody
  * holds its predecessor.
  */
-import { releaseAllOf } from "../db/actors.ts";
 import { countInterrupted } from "../db/outbox.ts";
 import type { Store } from "../db/store.ts";
+import { releaseNode } from "../db/tasks.ts";
 import type { Committing } from "./commands/commit.ts";
+import { Liveness } from "./commands/liveness.ts";
 import type { Performers } from "./commands/outcome.ts";
 import type { ModelTable } from "./core/model/facts.ts";
 import type { Patience } from "./core/model/patience.ts";
@@ -153,7 +154,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
     },
     watch: () => {
       const look = { check_interval_ms: config.check_interval_seconds * 1000 };
-      const watch = new Watch({ ...committing(), ...reading(), ...look });
+      const watch = new Watch({ ...committing(), clock, ids, timeout_seconds, ...look, log });
       loop.watch = watch;
       return Promise.resolve(watch);
     },
@@ -179,6 +180,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
     gone: supervisor.gone,
     stop: () => supervisor.stop(),
     about: config.about,
+    liveness: new Liveness(() => store, clock),
     look: async () => ({
       agents: loop.load,
       cells: cells.size,
@@ -197,7 +199,7 @@ async function takeOver(
   { node_id: owner, predecessor_died }: BootConfig,
 ): Promise<void> {
   const counted = predecessor_died ? [countInterrupted({ owner })] : [];
-  const result = await store.commit([...counted, releaseAllOf({ owner })]);
+  const result = await store.commit([...counted, ...releaseNode(owner)]);
   if (!result.ok) throw new Error(`Cannot take up what was under way: ${result.reason}`);
 }
 

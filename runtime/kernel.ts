@@ -7,6 +7,7 @@ import type { Db } from "../db/schema.ts";
 import type { UnitResult } from "../db/unit.ts";
 import { commitAndTell, type Committing } from "./commands/commit.ts";
 import { type AnswerTo, unitOf } from "./commands/mod.ts";
+import type { Liveness } from "./commands/liveness.ts";
 import type { Reading } from "./commands/work.ts";
 import { type By, byText, type Command } from "./core/command.ts";
 import type { Containment } from "./core/config.ts";
@@ -60,6 +61,7 @@ export interface KernelParts extends Committing, Reading {
   readonly gone: Promise<string | null>;
   stop(): Promise<void>;
   readonly about: About;
+  readonly liveness: Liveness;
   look(): Promise<AtWork>;
   readonly log: Log;
 }
@@ -93,6 +95,11 @@ export class Kernel {
 
   get about(): About {
     return this.#parts.about;
+  }
+
+  /** Whether the database still takes a write. */
+  get liveness(): Liveness {
+    return this.#parts.liveness;
   }
 
   /** What runs at this moment. */

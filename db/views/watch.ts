@@ -1,19 +1,8 @@
-/**
- * What the watch looks for: due timers, actors with something to do that nobody holds, stuck tasks, and
- * trees whose time is used up.
- */
+/** What the watch looks for: actors with something to do that nobody holds, and trees whose time is used up. */
 import { type Kysely, sql } from "kysely";
+import { LOOK_ROWS_MAX } from "../../runtime/core/limits.ts";
 import type { Purpose, Status } from "../../runtime/core/protocol.ts";
 import type { Schema } from "../schema.ts";
-
-/** Rows of one look: the next one follows within the same second. */
-const LOOK_ROWS_MAX = 500;
-
-export function dueTimers(db: Kysely<Schema>, now: number) {
-  return db.selectFrom("timers").innerJoin("trees", "trees.id", "timers.tree_id")
-    .select(["address", "name", "tree_id", "message_json", "trees.priority"])
-    .where("due_at", "<=", now).orderBy("due_at").limit(LOOK_ROWS_MAX).execute();
-}
 
 /** Live actors that nobody holds (any more) with a due envelope or an open effect of their own. */
 export function runnableActors(db: Kysely<Schema>, now: number): Promise<
@@ -39,52 +28,6 @@ export function runnableActors(db: Kysely<Schema>, now: number): Promise<
       )
     )
     .orderBy("actor.address").limit(LOOK_ROWS_MAX).execute();
-}
-
-export interface StuckTask {
-  readonly id: string;
-  readonly tree_id: string;
-  readonly agent: string;
-  readonly instruction: string;
-  readonly purpose: Purpose;
-  readonly priority: number;
-  readonly progress_at: number;
-  readonly stuck_rung: number;
-  readonly rung_at: number | null;
-  readonly stuck_at: number | null;
-}
-
-/**
- * Running tasks without progress for longer than their timeout, and those that stand on a rung. A
- * task that waits for children, a person or a timer is not stuck: it is not running.
- */
-export function stuckTasks(db: Kysely<Schema>, now: number): Promise<StuckTask[]> {
-  return db.selectFrom("tasks as task")
-    .innerJoin("actors as actor", "actor.address", "task.id")
-    .innerJoin("trees as tree", "tree.id", "task.tree_id")
-    .select([
-      "task.id",
-      "task.tree_id",
-      "task.agent",
-      "task.instruction",
-      "task.purpose",
-      "tree.priority",
-      "actor.progress_at",
-      "actor.stuck_rung",
-      "actor.rung_at",
-      "actor.stuck_at",
-    ])
-    .where("task.ended_at", "is", null)
-    .where((eb) =>
-      eb.or([
-        eb("actor.stuck_rung", ">", 0),
-        eb.and([
-          eb("task.status", "=", "running"),
-          eb(sql<number>`actor.progress_at + task.timeout_seconds * 1000`, "<=", now),
-        ]),
-      ])
-    )
-    .limit(LOOK_ROWS_MAX).execute();
 }
 
 /** The shortest timeout of a task that has not ended, in seconds; null without such a task. */

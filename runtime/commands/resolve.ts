@@ -1,4 +1,5 @@
 /** `resolve`: the supervisor agent's decision about the stuck task that it was started for. */
+import { isStuck } from "../../db/actors.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { addReview } from "../../db/reviews.ts";
 import { supervisedBy } from "../../db/tasks.ts";
@@ -25,7 +26,10 @@ export const resolve: Verb<VerbOf<"resolve">> = async (reading, { action, commen
       const message = { type: "nudge", text: comment };
       return {
         ...done,
-        unit: [enqueue({ id: ids.next(), tree_id, to: id, from: byText(by), message }, now)],
+        unit: [
+          isStuck({ address: id }),
+          enqueue({ id: ids.next(), tree_id, to: id, from: byText(by), message }, now),
+        ],
         concerned: (): ReturnType<Work["concerned"]> => ({
           wake: [{ address: id, tree_id, priority, urgent: false }],
         }),
@@ -35,7 +39,12 @@ export const resolve: Verb<VerbOf<"resolve">> = async (reading, { action, commen
       const reason = `Stuck, and cancelled by the supervisor: ${comment}`;
       const end = { status: "failed", result: null, reason } as const;
       // The supervisor itself hangs below the task that it ends; it must live to end its own.
-      return { ...ending(reading, stuck, end, [own.task_id]), ...done };
+      const cut = ending(reading, stuck, end, [own.task_id]);
+      return {
+        ...done,
+        unit: [isStuck({ address: id }), ...cut.unit],
+        concerned: (rows) => cut.concerned(rows.slice(1)),
+      };
     }
     case "flag": {
       const issue = `A stuck task: ${comment}`;

@@ -1,33 +1,44 @@
 /**
- * What anybody may want, as data, and who wants it. Forms, the API, the terminal and agents' own tools
- * build the same commands from these schemas; `commands/` makes units of work of them.
+ * What anybody may want, as data, and who wants it. Forms, the API and agents' own tools all build the
+ * same command from the same schema; `commands/` turns it into a unit of work.
  */
 import * as z from "zod";
+import type { ToolTest, WrittenTool } from "./toolkit/written_tool.ts";
 import {
-  AGENT_NAME_CHARS_MAX,
   BUDGET_DEPTH_MAX,
   BUDGET_TASKS_MAX,
   BUDGET_TURNS_MAX,
   COMMENT_CHARS_MAX,
+  ID_CHARS_MAX,
   INSTRUCTION_BYTES_MAX,
+  NAME_CHARS_MAX,
+  PRIORITY_MAX,
   TIMEOUT_SECONDS_MAX,
 } from "./limits.ts";
-import type { ToolTest, WrittenTool } from "./toolkit/written_tool.ts";
 
-export const instruction = z.string().trim().min(1, "must not be empty")
-  .refine(
-    (text) => new TextEncoder().encode(text).length <= INSTRUCTION_BYTES_MAX,
-    `must not be longer than ${INSTRUCTION_BYTES_MAX} bytes`,
-  );
+const name = z.string().min(1).max(NAME_CHARS_MAX);
+const id = z.string().min(1).max(ID_CHARS_MAX);
 
-/** A new tree. */
+/** Bounded in bytes of UTF-8, which is what it costs; the issue is that of a text that is too long. */
+const instruction = z.string().trim().min(1, "must not be empty").check(({ value, issues }) => {
+  if (new TextEncoder().encode(value).length <= INSTRUCTION_BYTES_MAX) return;
+  issues.push({
+    code: "too_big",
+    origin: "string",
+    maximum: INSTRUCTION_BYTES_MAX,
+    inclusive: true,
+    input: value,
+    message: `must not be longer than ${INSTRUCTION_BYTES_MAX} bytes`,
+  });
+});
+
+/** Begins a tree. */
 export const begin = z.strictObject({
   verb: z.literal("begin"),
   instruction,
   mode: z.enum(["automatic"], "must be automatic: stepping by hand is not built yet").optional(),
-  priority: z.int().min(0).max(9).optional(),
-  /** The root's agent; `agent_selector` when left out. */
-  agent: z.string().min(1).max(AGENT_NAME_CHARS_MAX).optional(),
+  priority: z.int().min(0).max(PRIORITY_MAX).optional(),
+  agent: name.optional(),
   after_task: z.enum(["all", "root", "none"]).optional(),
   timeout_seconds: z.int().min(1).max(TIMEOUT_SECONDS_MAX).optional(),
   budget: z.strictObject({
@@ -40,25 +51,23 @@ export const begin = z.strictObject({
   }).optional(),
 });
 
-/** A person's decision about a review. */
+/** Decides about a review. */
 export const decide = z.strictObject({
   verb: z.literal("decide"),
-  review_id: z.string(),
+  review_id: id,
   decision: z.enum(["approved", "rejected"]),
   comment: z.string().max(COMMENT_CHARS_MAX).default(""),
 });
 
-/** Disables or enables a tool that an agent wrote. */
+/** Disables or enables every version of a tool that an agent wrote. */
 export const disable_tool = z.strictObject({
   verb: z.literal("disable_tool"),
-  name: z.string(),
+  name,
   disabled: z.boolean(),
 });
 
-export const delete_tool = z.strictObject({
-  verb: z.literal("delete_tool"),
-  name: z.string(),
-});
+/** Deletes every version of a tool that an agent wrote. */
+export const delete_tool = z.strictObject({ verb: z.literal("delete_tool"), name });
 
 /** What the system wants of a tree whose model is of no use. */
 export const stop_tree = z.strictObject({
@@ -109,8 +118,6 @@ export const resolve = z.strictObject({
   action: z.enum(["retry", "hint", "cancel", "flag"]),
   comment: z.string(),
 });
-
-const name = z.string();
 
 export const add_document = z.strictObject({
   verb: z.literal("add_document"),
@@ -164,9 +171,11 @@ export const command = z.discriminatedUnion("verb", [
 ]);
 
 export type Command = z.infer<typeof command>;
-export type VerbOf<Name extends Command["verb"]> = Extract<Command, { verb: Name }>;
+export type Verb = Command["verb"];
+/** The command of one verb. */
+export type VerbOf<V extends Verb> = Extract<Command, { verb: V }>;
 
-/** Who wants something. */
+/** Who wants it; decides what may be wanted, and is written into the journal. */
 export type By =
   | { readonly type: "person" }
   | { readonly type: "token"; readonly name: string }
@@ -176,7 +185,7 @@ export type By =
 
 export const PERSON: By = { type: "person" };
 
-/** As the journal names them: `person`, `token:NAME`, a task by its id, `schedule:ID`, `system:PART`. */
+/** As it stands in the journal. */
 export function byText(by: By): string {
   switch (by.type) {
     case "person":
@@ -184,7 +193,7 @@ export function byText(by: By): string {
     case "token":
       return `token:${by.name}`;
     case "task":
-      return by.task_id;
+      return `task:${by.task_id}`;
     case "schedule":
       return `schedule:${by.id}`;
     case "system":

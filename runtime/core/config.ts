@@ -1,5 +1,6 @@
 /** Reads the environment and says clearly what is wrong with it. */
 import * as z from "zod";
+import { TIMEOUT_SECONDS_MAX } from "./limits.ts";
 import { issuesOf } from "./toolkit/mod.ts";
 import type { VARIABLES } from "./launch.ts";
 import { MODELS, type Provider } from "./model/messages.ts";
@@ -27,7 +28,7 @@ const ENVIRONMENT = z.object(
       "must begin with file:, libsql://, http:// or https:// and name a file or a host",
     ),
     MAX_CONCURRENT_AGENTS: whole(1, 1000, 3),
-    DEFAULT_TIMEOUT_SECONDS: whole(1, 86_400, 300),
+    DEFAULT_TIMEOUT_SECONDS: whole(1, TIMEOUT_SECONDS_MAX, 300),
     SUPERVISOR_CHECK_INTERVAL: whole(1, 3600, 60),
     TROUPE_ADMIN_TOKEN: text.refine(
       (token) => token === undefined || token.length >= 16,

@@ -316,6 +316,12 @@ Deno.test("a hint or a nudge lets a stuck agent think again", () => {
   assert.deepEqual(kinds(nudged), ["drop_effects", "ask_model"]);
 });
 
+Deno.test("a stuck agent that hears what came too late says once more that it is stuck", () => {
+  const late = after(...repeating(REPEATED_CALLS_MAX), result("x", "too late"));
+  assert.equal(late.state.phase, "stuck");
+  assert.deepEqual(kinds(late), ["stuck"]);
+});
+
 Deno.test("a hint does not disturb a turn in progress", () => {
   ignores([started()], { type: "hint", text: "Hurry" });
   ignores([started(), calls(1, ["a", "list_files"])], { type: "hint", text: "Hurry" });

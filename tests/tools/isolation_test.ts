@@ -1,5 +1,6 @@
 /** What an agent cannot reach: files outside of its tree's workspace, tools it was not given. */
 import assert from "node:assert/strict";
+import { actorProgresses, callStuck } from "../../db/actors.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { addEffect } from "../../db/outbox.ts";
 import { unitOf } from "../../runtime/commands/mod.ts";
@@ -13,7 +14,7 @@ import { type FilesReply, systemClock, ulids } from "../../runtime/ports.ts";
 import { Refusal } from "../../runtime/core/refusal.ts";
 import { TOOLKIT } from "../../runtime/core/toolkit/mod.ts";
 import { tempFolder } from "../support/folder.ts";
-import { addTestTree, type TempStore, tempStore } from "../support/store.ts";
+import { addTestTree, everyRow, refusal, type TempStore, tempStore } from "../support/store.ts";
 
 const call = (
   tool: string,
@@ -319,6 +320,7 @@ Deno.test("resolve_task in a supervision task ends the stuck task and spares the
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const child_id = await supervisor(db, root_id, "supervision", null);
+  await db.commit([callStuck({ address: root_id, now: 1 })]);
   const input = { action: "cancel", comment: "It never answers" };
   const { unit } = await useStore(
     db,
@@ -328,6 +330,25 @@ Deno.test("resolve_task in a supervision task ends the stuck task and spares the
   const tasks = await db.store.read.selectFrom("tasks").select(["id", "status"]).execute();
   assert.equal(tasks.find(({ id }) => id === root_id)!.status, "failed");
   assert.equal(tasks.find(({ id }) => id === child_id)!.status, "queued");
+});
+
+Deno.test("what a supervisor decides about a task that is well again changes nothing", async () => {
+  await using db = await tempStore({ seeded: true });
+  const { tree_id, root_id } = await addTestTree(db);
+  const child_id = await supervisor(db, root_id, "supervision", null);
+  await db.commit([callStuck({ address: root_id, now: 1 })]);
+  await db.commit([actorProgresses({ address: root_id, now: 2 })]);
+  const before = await everyRow(db.store, ["trees", "tasks", "actors", "entries", "envelopes"]);
+  for (const action of ["retry", "hint", "cancel"]) {
+    const input = { action, comment: "Too late" };
+    const { unit } = await useStore(
+      db,
+      call("resolve_task", input, { tree_id, task_id: child_id }),
+    );
+    assert.match(await refusal(db.store, unit), /not stuck any more/);
+  }
+  const after = await everyRow(db.store, ["trees", "tasks", "actors", "entries", "envelopes"]);
+  assert.equal(after, before);
 });
 
 Deno.test("a call of a tool that the task was not given is answered with an error", async () => {
