@@ -6,7 +6,8 @@ import { Hono } from "hono";
 import type { ComponentChildren } from "preact";
 import { findMedia } from "../../db/media.ts";
 import { newestTrees } from "../../db/views/pages.ts";
-import { INSTRUCTION_BYTES_MAX } from "../../runtime/core/limits.ts";
+import { PERSON } from "../../runtime/core/command.ts";
+import { INSTRUCTION_BYTES_MAX, STREAM_RETRY_SECONDS } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { oneLine, Trouble } from "../frame/components.tsx";
 import { Home, type Mistake } from "./home/page.tsx";
@@ -14,6 +15,8 @@ import { liveHome } from "./home/live.tsx";
 import { CONTENT_SECURITY_POLICY, page } from "../frame/layout.tsx";
 import { check } from "../http/body.ts";
 import { PageStreams } from "../frame/stream.ts";
+import type { Places } from "../http/places.ts";
+import { turnedAway } from "../http/problem.ts";
 import { decideOn, decision } from "../api/reviews.ts";
 import { findAsset } from "../frame/static/assets.ts";
 import { readSystem } from "../api/system.ts";
@@ -21,10 +24,10 @@ import { liveSystem, SystemPage } from "./system/page.tsx";
 import { TreePage } from "./tree/page.tsx";
 import { liveTree, readFamily, readTree } from "./tree/live.tsx";
 
-export function pages(kernel: Kernel): Hono {
+export function pages(kernel: Kernel, places: Places): Hono {
   const app = new Hono();
-  const db = kernel.store.read;
-  const streams = new PageStreams(kernel.events);
+  const db = kernel.read;
+  const streams = new PageStreams(kernel.events, places);
 
   app.use(async (c, next) => {
     await next();
@@ -40,9 +43,9 @@ export function pages(kernel: Kernel): Hono {
     const form = await c.req.parseBody().catch(() => ({}));
     const task = readTask(form);
     if ("text" in task) return c.html(await home(kernel, task), task.status);
-    const { id, result } = await kernel.submit(task);
-    if (result.ok) return c.redirect(`/trees/${id}`, 303);
-    const text = `It was not started, and nothing of it was kept: ${result.reason}. Try again.`;
+    const done = await kernel.dispatch({ verb: "begin", ...task }, PERSON);
+    if (done.ok) return c.redirect(`/trees/${done.answer.tree_id}`, 303);
+    const text = `It was not started, and nothing of it was kept: ${done.reason}. Try again.`;
     return c.html(trouble(kernel, "Your task could not be started", text), 503);
   });
 
@@ -66,14 +69,15 @@ export function pages(kernel: Kernel): Hono {
   });
 
   app.get("/stream", (c) => {
-    return streams.open("*", () => liveHome(db, kernel.clock)) ?? c.text(TOO_MANY, 503);
+    return streams.open("*", () => liveHome(db, kernel.clock)) ??
+      c.text(TOO_MANY, 503, turnedAway(STREAM_RETRY_SECONDS));
   });
 
   app.get("/trees/:id/stream", async (c) => {
     const read = await readTree(db, c.req.param("id"));
     if (!read) return c.text(NO_TREE, 404);
     return streams.open(read.tree.id, () => liveTree(db, read, kernel)) ??
-      c.text(TOO_MANY, 503);
+      c.text(TOO_MANY, 503, turnedAway(STREAM_RETRY_SECONDS));
   });
 
   app.get("/media/:hash", async (c) => {
@@ -96,7 +100,8 @@ export function pages(kernel: Kernel): Hono {
 
   // No tree is called so: nothing wakes it but the time.
   app.get("/system/stream", (c) => {
-    return streams.open("system", () => liveSystem(kernel)) ?? c.text(TOO_MANY, 503);
+    return streams.open("system", () => liveSystem(kernel)) ??
+      c.text(TOO_MANY, 503, turnedAway(STREAM_RETRY_SECONDS));
   });
 
   app.get("/static/:file", (c) => {
@@ -114,8 +119,8 @@ const TOO_MANY = "Too many pages are open at once: this one shows what was, not 
 const SECONDS_MAX = 86_400;
 
 async function home(kernel: Kernel, mistake?: Mistake): Promise<string> {
-  const trees = await newestTrees(kernel.store.read);
-  const props = { trees, playbooks: kernel.config.playbooks, now: kernel.clock.now(), mistake };
+  const trees = await newestTrees(kernel.read);
+  const props = { trees, playbooks: kernel.about.playbooks, now: kernel.clock.now(), mistake };
   const model = modelOf(kernel);
   return page({ title: "Troupe", stream: "/stream", model, children: <Home {...props} /> });
 }
@@ -126,8 +131,8 @@ function trouble(kernel: Kernel, title: string, text: string): string {
 }
 
 /** What the header says of the model; null for the offline model. */
-function modelOf({ config: { provider, cassette } }: Kernel): string | null {
-  if (cassette?.mode === "replay") return "Recorded model calls are played back";
+function modelOf({ about: { provider, replays } }: Kernel): string | null {
+  if (replays) return "Recorded model calls are played back";
   return provider?.models.default ?? null;
 }
 

@@ -5,24 +5,10 @@
 import {
   afterDeath,
   type ChildSpec,
-  type Strategy,
   type SupervisorSpec,
   type WorkerSpec,
 } from "../core/supervision.ts";
-import type { Child, Clock, Log, Starter } from "../ports.ts";
-
-/** A supervision tree as it is now, for the system page. */
-export type Supervised =
-  & {
-    readonly id: string;
-    readonly state: "running" | "starting" | "stopped";
-    readonly restarts: number;
-  }
-  & ({ readonly type: "worker"; readonly kind: string } | {
-    readonly type: "supervisor";
-    readonly strategy: Strategy;
-    readonly children: readonly Supervised[];
-  });
+import type { Child, Clock, Log, Starter, Supervised } from "../ports.ts";
 
 interface Running {
   readonly child: Child;
@@ -131,7 +117,7 @@ export class Supervisor implements Child {
       running.child.gone.then((reason) => {
         if (running.state !== "up" || this.#stopping) return;
         running.state = "dead";
-        this.#deal(spec, reason, running);
+        this.#dealWith(spec, reason, running);
       });
     } finally {
       this.#starting.delete(starting);
@@ -169,11 +155,14 @@ export class Supervisor implements Child {
   }
 
   /** @param dead null for a child that did not start */
-  #deal(spec: ChildSpec, reason: string | null, dead: Running | null): void {
+  #dealWith(spec: ChildSpec, reason: string | null, dead: Running | null): void {
     this.#before = this.#before.then(async () => {
       // Another's death has taken it along meanwhile: its successor is well.
       if (this.#stopping || dead && this.#running.get(spec.id) !== dead) return;
-      await this.#onDeath(spec, reason).catch((error: Error) => this.#escalate(error.message));
+      await this.#onDeath(spec, reason).catch(({ message }: Error) =>
+        // Who cannot carry out a verdict has died itself: whoever is above deals with that.
+        this.#escalate(`it could not deal with the death of ${spec.id}: ${message}`)
+      );
     });
   }
 
@@ -212,7 +201,7 @@ export class Supervisor implements Child {
         await this.#startChild(spec);
       } catch (error) {
         // A child that does not start has died at once; intensity bounds how often this repeats.
-        return this.#deal(spec, (error as Error).message, null);
+        return this.#dealWith(spec, (error as Error).message, null);
       }
     }
   }

@@ -335,7 +335,8 @@ Deno.test("a child that cannot be stopped gets no successor beside it: the super
   troupe.one("c").lingers = Promise.reject(new Error("its worker hangs"));
   troupe.forget();
   troupe.one("b").dies();
-  assert.equal(await troupe.supervisor.gone, "its worker hangs");
+  const reason = "it could not deal with the death of b: its worker hangs";
+  assert.equal(await troupe.supervisor.gone, reason);
   assert.deepEqual(troupe.told, ["stop c", "stop a"]);
 });
 
