@@ -1,21 +1,17 @@
 /** `/api/reviews`: what agents put before a person, and the person's decisions. */
 import { Hono } from "hono";
-import * as z from "zod";
 import { listReviews } from "../../db/views/api.ts";
-import { decide, type Decision } from "../../runtime/commands/decide.ts";
+import { decide, PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { readBody } from "../http/body.ts";
-import { notFound, Problem } from "../http/problem.ts";
+import { Problem } from "../http/problem.ts";
 
-export const decision = z.strictObject({
-  decision: z.enum(["approved", "rejected"]),
-  comment: z.string().max(10_000).default(""),
-});
+export const decision = decide.omit({ verb: true, review_id: true });
 
 export function reviews(kernel: Kernel): Hono {
   const app = new Hono();
 
-  app.get("/", async (c) => c.json(await listReviews(kernel.store.read)));
+  app.get("/", async (c) => c.json(await listReviews(kernel.read)));
 
   app.post("/:id/decision", async (c) => {
     const decided = await readBody(c, decision);
@@ -29,11 +25,14 @@ export function reviews(kernel: Kernel): Hono {
 
 /**
  * Decides about a review; gives its tree.
- * @throws {Problem} 404, or 409 when it is decided already
+ * @throws {Problem} 409 when it is decided already
  */
-export async function decideOn(kernel: Kernel, id: string, decided: Decision): Promise<string> {
-  const done = await decide(kernel, id, decided);
-  if (!done) throw notFound("review", id);
-  if (!done.result.ok) throw new Problem(409, "Conflict", done.result.reason);
-  return done.tree_id;
+export async function decideOn(
+  kernel: Kernel,
+  review_id: string,
+  decided: Omit<VerbOf<"decide">, "verb" | "review_id">,
+): Promise<string> {
+  const done = await kernel.dispatch({ verb: "decide", review_id, ...decided }, PERSON);
+  if (!done.ok) throw new Problem(409, "Conflict", done.reason);
+  return done.answer.tree_id;
 }

@@ -6,6 +6,7 @@ import { Hono } from "hono";
 import type { ComponentChildren } from "preact";
 import { findMedia } from "../../db/media.ts";
 import { newestTrees } from "../../db/views/pages.ts";
+import { PERSON } from "../../runtime/core/command.ts";
 import { INSTRUCTION_BYTES_MAX, STREAM_RETRY_SECONDS } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { oneLine, Trouble } from "../frame/components.tsx";
@@ -25,7 +26,7 @@ import { liveTree, readFamily, readTree } from "./tree/live.tsx";
 
 export function pages(kernel: Kernel, places: Places): Hono {
   const app = new Hono();
-  const db = kernel.store.read;
+  const db = kernel.read;
   const streams = new PageStreams(kernel.events, places);
 
   app.use(async (c, next) => {
@@ -42,9 +43,9 @@ export function pages(kernel: Kernel, places: Places): Hono {
     const form = await c.req.parseBody().catch(() => ({}));
     const task = readTask(form);
     if ("text" in task) return c.html(await home(kernel, task), task.status);
-    const { id, result } = await kernel.submit(task);
-    if (result.ok) return c.redirect(`/trees/${id}`, 303);
-    const text = `It was not started, and nothing of it was kept: ${result.reason}. Try again.`;
+    const done = await kernel.dispatch({ verb: "begin", ...task }, PERSON);
+    if (done.ok) return c.redirect(`/trees/${done.answer.tree_id}`, 303);
+    const text = `It was not started, and nothing of it was kept: ${done.reason}. Try again.`;
     return c.html(trouble(kernel, "Your task could not be started", text), 503);
   });
 
@@ -118,8 +119,8 @@ const TOO_MANY = "Too many pages are open at once: this one shows what was, not 
 const SECONDS_MAX = 86_400;
 
 async function home(kernel: Kernel, mistake?: Mistake): Promise<string> {
-  const trees = await newestTrees(kernel.store.read);
-  const props = { trees, playbooks: kernel.config.playbooks, now: kernel.clock.now(), mistake };
+  const trees = await newestTrees(kernel.read);
+  const props = { trees, playbooks: kernel.about.playbooks, now: kernel.clock.now(), mistake };
   const model = modelOf(kernel);
   return page({ title: "Troupe", stream: "/stream", model, children: <Home {...props} /> });
 }
@@ -130,8 +131,8 @@ function trouble(kernel: Kernel, title: string, text: string): string {
 }
 
 /** What the header says of the model; null for the offline model. */
-function modelOf({ config: { provider, cassette } }: Kernel): string | null {
-  if (cassette?.mode === "replay") return "Recorded model calls are played back";
+function modelOf({ about: { provider, replays } }: Kernel): string | null {
+  if (replays) return "Recorded model calls are played back";
   return provider?.models.default ?? null;
 }
 

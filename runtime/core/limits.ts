@@ -54,9 +54,12 @@ export const END_NUDGES_MAX = 2;
 /** The same call with the same result, so many times in a row, counts as stuck. */
 export const REPEATED_CALLS_MAX = 5;
 
+/** Characters of a description in a list: one sentence. */
+export const DESCRIPTION_CHARS_MAX = 200;
+
 /** Messages and characters of a task's journal that its after-task agents and its supervisor are shown. */
-export const TAIL_MESSAGES = 20;
-export const TAIL_CHARS = 8_000;
+export const TAIL_MESSAGES_MAX = 20;
+export const TAIL_CHARS_MAX = 8_000;
 
 // Mailboxes, steps and retries.
 

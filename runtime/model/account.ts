@@ -22,6 +22,7 @@ import type {
   ModelReply,
   ModelRequest,
   Piece,
+  Provider,
   Usage,
 } from "../core/model/messages.ts";
 import { factsOf, OFFLINE_FACTS } from "../core/model/facts.ts";
@@ -29,8 +30,24 @@ import { OFFLINE } from "../core/model/offline.ts";
 import { pauseAfter } from "../core/model/patience.ts";
 import type { Budget } from "../core/protocol.ts";
 import type { PromptSize } from "../core/model/window.ts";
-import type { Parts } from "../kernel.ts";
-import { pause } from "../ports.ts";
+import { type Clock, type Ids, type Log, pause } from "../ports.ts";
+import type { Store } from "../../db/store.ts";
+import type { Drafts } from "../passing/drafts.ts";
+import type { ModelTable } from "../core/model/facts.ts";
+import type { Patience } from "../core/model/patience.ts";
+import type { Gateway } from "../ports.ts";
+
+export interface ModelPorts {
+  readonly store: Store;
+  readonly gateway: Gateway;
+  readonly drafts: Drafts;
+  readonly provider: Provider | null;
+  readonly models: ModelTable;
+  readonly patience: Patience;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Log;
+}
 
 /** Who makes a call, and out of which budget. */
 export interface Spender {
@@ -57,7 +74,7 @@ export type Unspent = ModelFailure & Cost;
  * written down after, also when it is called off or breaks off. One that broke off is made again.
  */
 export async function spend(
-  parts: Parts,
+  parts: ModelPorts,
   spender: Spender,
   request: ModelRequest,
   size: PromptSize,
@@ -89,7 +106,7 @@ export async function spend(
 }
 
 async function once(
-  parts: Parts,
+  parts: ModelPorts,
   spender: Spender,
   request: ModelRequest,
   size: PromptSize,
@@ -160,11 +177,11 @@ class Meter {
 class Progress {
   readonly #touch: () => void;
   readonly #every: number;
-  readonly #parts: Parts;
+  readonly #parts: ModelPorts;
   #next: number;
   #callOff = () => {};
 
-  constructor(parts: Parts, { task_id, timeout_seconds }: Spender) {
+  constructor(parts: ModelPorts, { task_id, timeout_seconds }: Spender) {
     this.#parts = parts;
     this.#every = Math.min(MODEL_PROGRESS_MS, timeout_seconds * 1000 / STUCK_LOOKS);
     this.#next = parts.clock.now() + this.#every;
@@ -200,7 +217,7 @@ class Progress {
  * it waits for them; when even then nothing would be left, the call is not made.
  */
 async function setAside(
-  parts: Parts,
+  parts: ModelPorts,
   { key, tree_id, budget }: Spender,
   want: Want,
   model: string,
@@ -274,6 +291,6 @@ function shortage(
 const BUDGET_LOOK_MS = 100;
 
 /** What is known about a model by its name, the offline model included. */
-export function factsAbout({ models }: Parts, name: string): ModelFacts {
+export function factsAbout({ models }: ModelPorts, name: string): ModelFacts {
   return name === OFFLINE ? OFFLINE_FACTS : factsOf(models, name);
 }

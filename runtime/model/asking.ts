@@ -4,7 +4,6 @@
  */
 import { findDocuments } from "../../db/definitions.ts";
 import { findMedia, type Media, mediaSizes } from "../../db/media.ts";
-import { cancelling } from "../commands/ending.ts";
 import {
   MESSAGE_BYTES_MAX,
   MODEL_OUTPUT_TOKENS_MAX,
@@ -12,10 +11,13 @@ import {
   SUMMARY_TOKENS_MAX,
   WINDOW_SHARE,
 } from "../core/limits.ts";
+import type { ModelTable } from "../core/model/facts.ts";
+import type { Patience } from "../core/model/patience.ts";
 import {
   type MediaBlock,
   type ModelReply,
   type ModelRequest,
+  type Provider,
   textOf,
 } from "../core/model/messages.ts";
 import { OFFLINE } from "../core/model/offline.ts";
@@ -30,10 +32,17 @@ import {
   sizeOf,
   summaryRequest,
 } from "../core/model/window.ts";
-import type { Parts } from "../kernel.ts";
-import { documentsOf, taskOf, toolsOf } from "../tools/context.ts";
-import type { Outcome } from "../outbox/execute.ts";
-import { factsAbout, spend, type Spender, type Unspent } from "./account.ts";
+import { journalOf } from "../../db/entries.ts";
+import { documentsOf, taskOf } from "../../db/definitions.ts";
+import { toolsOf } from "../../db/tools.ts";
+import type { Outcome } from "../commands/outcome.ts";
+import {
+  factsAbout,
+  type ModelPorts as Parts,
+  spend,
+  type Spender,
+  type Unspent,
+} from "./account.ts";
 
 /** A turn of a task that is to be asked for. */
 interface Turn extends Spender {
@@ -69,31 +78,40 @@ export async function askModel(
     const shorter = await compacted(parts, asked, size, size.likely * 0.8, signal);
     if (shorter) return shorter;
   }
-  if ("failed" in answer) return await failure(parts, asked, answer);
+  if ("failed" in answer) return failure(asked, answer);
   const { reply, cost: anyway } = answer;
   const message: Message = { type: "model.replied", turn, ...reply, prompt };
   if (JSON.stringify(message).length > MESSAGE_BYTES_MAX) {
     const reason = `The model's reply is longer than ${MESSAGE_BYTES_MAX} bytes`;
-    return { anyway, reply: { type: "model.failed", turn, reason } };
+    return { type: "replied", anyway, reply: { type: "model.failed", turn, reason } };
   }
-  return { anyway, reply: message };
+  return { type: "replied", anyway, reply: message };
+}
+
+/** The performer of turns. */
+export function modelPerformer(ports: Omit<Parts, "provider" | "models" | "patience">, config: {
+  readonly provider: Provider | null;
+  readonly models: ModelTable;
+  readonly patience: Patience;
+}) {
+  const { provider, models, patience } = config;
+  return (asked: { key: string; address: string; turn: number }, signal: AbortSignal) =>
+    askModel({ ...ports, provider, models, patience }, asked, signal);
 }
 
 /** Everything that is written down about the turn. */
 async function turnOf(parts: Parts, key: string, task_id: string, turn: number) {
   const db = parts.store.read;
-  const [{ task, agent }, documents, tools, entries] = await Promise.all([
+  const [{ task, agent }, documents, tools, journal] = await Promise.all([
     taskOf(db, task_id),
     documentsOf(db, task_id).then((names) => findDocuments(db, names)),
     toolsOf(db, task_id),
-    db.selectFrom("entries").select("message_json").where("task_id", "=", task_id)
-      .orderBy("seq").execute(),
+    journalOf(db, task_id),
   ]);
   const { tree_id, timeout_seconds } = task;
   const { budget_json, root_id, priority } = await db.selectFrom("trees")
     .select(["budget_json", "root_id", "priority"]).where("id", "=", tree_id)
     .executeTakeFirstOrThrow();
-  const journal = entries.map(({ message_json }) => JSON.parse(message_json) as Message);
   const facts = factsAbout(parts, parts.provider?.models[agent.model] ?? OFFLINE);
   const media = await mediaOf(parts, mediaNamed(journal));
   const request = assemblePrompt({
@@ -156,33 +174,35 @@ async function compacted(
   const request = summaryRequest(asked.request, covered, context_tokens, max_tokens);
   // Part of a prompt whose size is known: its own can only be smaller.
   const answer = await spend(parts, asked, request, size, signal);
-  if ("failed" in answer) return await failure(parts, asked, answer);
+  if ("failed" in answer) return failure(asked, answer);
   const summary = textOf(answer.reply.content);
   if (summary === "") {
     const reason = "The conversation is too long for the model, and its summary came out empty";
-    return { anyway: answer.cost, reply: { type: "model.failed", turn, reason } };
+    return { type: "replied", anyway: answer.cost, reply: { type: "model.failed", turn, reason } };
   }
   const { model, usage } = answer.reply;
   return {
+    type: "replied",
     anyway: answer.cost,
     reply: { type: "context.compacted", turn, covers, summary, model, usage },
   };
 }
 
 /** What becomes of a turn that has no reply: its task fails, or its whole tree does. */
-async function failure(
-  parts: Parts,
-  { turn, tree_id, root_id, journal }: Turn,
+function failure(
+  { turn, journal }: Turn,
   { failed: reason, concerns, cost: anyway }: Unspent,
-): Promise<Outcome> {
+): Outcome {
   if (concerns === "tree") {
-    parts.log(`Tree ${tree_id} is stopped: ${reason}`);
-    const cut = await cancelling(parts, root_id, { status: "failed", result: null, reason });
-    return { ...cut, anyway };
+    return { type: "tree_failed", reason, anyway };
   }
   // What the task had said last is all that there is of a result.
   const last = journal.findLast(({ type }) => type === "model.replied");
   const said = last ? textOf((last as unknown as ModelReply).content) : "";
   const partial = said === "" ? {} : { partial: said };
-  return { anyway, reply: { type: "model.failed", turn, reason, ...partial } };
+  return {
+    type: "replied",
+    anyway,
+    reply: { type: "model.failed", turn, reason, ...partial },
+  };
 }

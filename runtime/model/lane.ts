@@ -14,17 +14,7 @@ import { MODEL_QUEUE_MAX } from "../core/limits.ts";
 import type { ModelCall } from "../core/model/messages.ts";
 import { Schedule } from "../core/schedule.ts";
 import { type Limits, Throttle } from "../core/model/throttle.ts";
-import type { Clock } from "../ports.ts";
-
-/** What a page shows of a lane. Times are ms since 1970. */
-export interface LaneView {
-  readonly model: string;
-  readonly breaker: Breaker;
-  readonly under_way: number;
-  readonly waiting: number;
-  readonly paused_until: number | null;
-  readonly limits: ReturnType<Throttle["levels"]>;
-}
+import type { Clock, LaneView } from "../ports.ts";
 
 /** A call that has begun; exactly one of its three ends must be told. */
 export interface Passage {

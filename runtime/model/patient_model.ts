@@ -12,7 +12,8 @@ import type {
 } from "../core/model/messages.ts";
 import { type Patience, pauseAfter } from "../core/model/patience.ts";
 import { type Clock, pause } from "../ports.ts";
-import { Lane, type LaneView, type Passage } from "./lane.ts";
+import { Lane, type Passage } from "./lane.ts";
+import type { LaneView } from "../ports.ts";
 import { type Attempt, Fault } from "./provider.ts";
 
 export class PatientModel {

@@ -10,7 +10,7 @@ import type {
 } from "../../runtime/core/model/messages.ts";
 import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { TestKernel } from "./kernel.ts";
 import type { Cassette } from "../../runtime/model/gateway.ts";
 import { PatientModel } from "../../runtime/model/patient_model.ts";
 import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";
@@ -37,7 +37,7 @@ export interface TreeEnd {
 }
 
 export interface Talk extends AsyncDisposable {
-  readonly kernel: Kernel;
+  readonly kernel: TestKernel;
   readonly asked: Asked[];
   readonly folder: string;
   /** Begins a task of `generalist`; gives its tree. */
@@ -85,7 +85,7 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
   const begin = async (instruction: string) =>
     (await kernel.submit({ instruction, agent: "generalist", after_task: "none" })).id;
   const tree = (id: string) =>
-    kernel.store.read.selectFrom("trees").select(["status", "result", "reason"])
+    kernel.read.selectFrom("trees").select(["status", "result", "reason"])
       .where("id", "=", id).executeTakeFirstOrThrow();
   return {
     kernel,
@@ -106,11 +106,11 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
     },
     tree,
     tasks: (id) =>
-      kernel.store.read.selectFrom("tasks")
+      kernel.read.selectFrom("tasks")
         .select(["id", "status", "result", "reason", "input_tokens"])
         .where("tree_id", "=", id).orderBy("id").execute(),
     journal: async (id) => {
-      const rows = await kernel.store.read.selectFrom("entries").select("message_json")
+      const rows = await kernel.read.selectFrom("entries").select("message_json")
         .where("tree_id", "=", id).orderBy("seq").execute();
       return rows.map(({ message_json }) => JSON.parse(message_json));
     },

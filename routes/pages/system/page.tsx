@@ -2,7 +2,7 @@
 import { render } from "preact-render-to-string";
 import { SYSTEM_LOOK_MS } from "../../../runtime/core/limits.ts";
 import type { Kernel } from "../../../runtime/kernel.ts";
-import type { Supervised } from "../../../runtime/supervision/supervisor.ts";
+import type { Supervised } from "../../../runtime/ports.ts";
 import { Moment } from "../../frame/components.tsx";
 import { type LivePage, swap } from "../../frame/stream.ts";
 import { type LaneState, readSystem, type SystemView } from "../../api/system.ts";

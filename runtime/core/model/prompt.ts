@@ -16,6 +16,7 @@ import {
   type ToolDefinition,
   type ToolResultBlock,
 } from "./messages.ts";
+import { TAIL_CHARS_MAX, TAIL_MESSAGES_MAX } from "../limits.ts";
 import type { Message } from "../protocol.ts";
 import { coverOf, planOf, type PromptMark } from "./window.ts";
 
@@ -153,6 +154,15 @@ export function conversation(
   }
   flush();
   return messages;
+}
+
+/** The end of a journal, as the after-task agents and the supervisor read it. */
+export function tailOf(journal: readonly Message[]): string {
+  // As a conversation, where results stand in the order of their calls and not of their arrival: the same
+  // task reads the same whenever it is gone through again.
+  const lines = conversation(journal).slice(-TAIL_MESSAGES_MAX)
+    .map((message) => JSON.stringify(message).slice(0, TAIL_CHARS_MAX));
+  return `<journal>\n${lines.join("\n").slice(-TAIL_CHARS_MAX)}\n</journal>`;
 }
 
 /** What arguments looked like that could not be read is our own note. */

@@ -245,6 +245,14 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
 export const CORE_TOOLS: readonly string[] = [...TOOLKIT.values()].filter((tool) => tool.core)
   .map((tool) => tool.name);
 
+/** Tools that an agent gets by its definition alone, never on request. */
+const NEVER_ATTACHED: readonly string[] = ["resolve_task"];
+
+/** Whether a built-in tool may be given to a task that asks for it. */
+export function mayAttach(name: string): boolean {
+  return TOOLKIT.has(name) && !CORE_TOOLS.includes(name) && !NEVER_ATTACHED.includes(name);
+}
+
 /** What a model is shown of a tool. */
 export function definitionOf(tool: Tool): ToolDefinition {
   if (tool.input_schema) {
