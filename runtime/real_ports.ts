@@ -38,7 +38,11 @@ export interface Machine {
   readonly log: Log;
 }
 
-export type RealPorts = Ports & { readonly cells: CellPool; readonly tools: ToolCells };
+export type RealPorts = Ports & {
+  readonly cells: CellPool;
+  readonly tools: ToolCells;
+  readonly model: GatewayDoor;
+};
 
 export function realPorts(machine: Machine): RealPorts {
   const { workspaces, sockets, scratch, code, layers, log } = machine;
