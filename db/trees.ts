@@ -42,10 +42,11 @@ export const treeRuns = prepared<{ id: string; now: number }>(({ id, now }) =>
 );
 
 /** What ends or runs a tree has to know of it. */
-export function treeOf(
+export async function treeOf(
   db: Db,
   id: string,
-): Promise<{ root_id: string; priority: number }> {
-  return db.selectFrom("trees").select(["root_id", "priority"]).where("id", "=", id)
-    .executeTakeFirstOrThrow();
+): Promise<{ root_id: string; priority: number; budget: Budget }> {
+  const { budget_json, ...tree } = await db.selectFrom("trees")
+    .select(["root_id", "priority", "budget_json"]).where("id", "=", id).executeTakeFirstOrThrow();
+  return { ...tree, budget: JSON.parse(budget_json) };
 }

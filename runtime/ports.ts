@@ -144,9 +144,17 @@ export interface Outputs {
   };
 }
 
+/** What a model says right now: shown while it comes, and then forgotten. */
+export interface Drafting {
+  open(task_id: string, tree_id: string, turn: number): {
+    write(piece: Piece): void;
+    close(): void;
+  };
+}
+
 export interface Gateway {
   /**
-   * Asks the model.
+   * Makes one attempt of a call.
    * @param onPiece called with each piece of the reply as it comes
    * @throws {Error} when the gateway dies or the call is called off; asking again is harmless
    */

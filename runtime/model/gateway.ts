@@ -80,6 +80,7 @@ export class GatewayDoor implements Gateway {
     onPiece: (piece: Piece) => void,
   ): Promise<ModelReply | ModelFailure> {
     const worker = this.#worker ?? await this.#successor(signal);
+    // The worker answers with what `Lanes` gives, or the offline model: nothing else comes back.
     const told = (piece: unknown) => onPiece(piece as Piece);
     return await worker.ask({ type: "ask", call } satisfies GatewayRequest, signal, told) as
       | ModelReply
@@ -88,7 +89,13 @@ export class GatewayDoor implements Gateway {
 
   async views(): Promise<readonly LaneView[]> {
     const asked = this.#worker?.ask({ type: "views" } satisfies GatewayRequest);
+    // As above.
     return await asked?.catch(() => []) as LaneView[] | undefined ?? [];
+  }
+
+  /** Ends the worker in the middle of whatever it does, as a crash would; the supervisor starts another. */
+  crash(reason: string): void {
+    this.#worker?.crash(reason);
   }
 
   /** One that died is replaced within moments: its calls need not fail for that. */

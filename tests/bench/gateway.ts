@@ -59,7 +59,10 @@ async function overhead({ gateway }: TestKernel): Promise<void> {
     messages: [{ role: "user", content: [{ type: "text", text: "Begin." }] }],
     max_tokens: 1_000,
   };
-  const call = { request, task_id: "t", tree_id: "t", priority: 5, input_tokens: 3_000 };
+  const call = {
+    ...{ request, task_id: "t", tree_id: "t", priority: 5, input_tokens: 3_000 },
+    deadline: Infinity,
+  };
   const client = new Anthropic({ apiKey: "sk-ant-bench", baseURL: base_url, maxRetries: 0 });
   const params = paramsOf(request, models);
   const { signal } = new AbortController();

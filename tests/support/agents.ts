@@ -1,6 +1,6 @@
 /** A kernel with the seeds, whose agents say what the test tells them to. */
 import { seeding } from "../../db/seeding.ts";
-import type { Turn } from "../../runtime/core/model/offline.ts";
+import type { PlayedTurn } from "../../runtime/core/model/offline.ts";
 import type { TestKernel } from "./kernel.ts";
 import { PERSON } from "../../runtime/core/command.ts";
 import type { Containment } from "../../runtime/core/config.ts";
@@ -10,7 +10,7 @@ import { startKernel } from "./kernel.ts";
 import { until } from "./until.ts";
 
 /** What an agent replies, turn by turn, by the task that it is given. */
-export type Script = Record<string, readonly Turn[]>;
+export type Script = Record<string, readonly PlayedTurn[]>;
 
 /** The agents of the script are all `tool_addition`, which may write and attach tools. */
 export const AGENT = "tool_addition";
@@ -97,10 +97,10 @@ export async function decide(
   if (!done.ok) throw new Error(done.reason);
 }
 
-export const end: Turn = {
+export const end: PlayedTurn = {
   call: [{ tool: "end_task", input: { status: "success", result: "over" } }],
 };
 
-export function calls(...all: [tool: string, input: Record<string, unknown>][]): Turn {
+export function calls(...all: [tool: string, input: Record<string, unknown>][]): PlayedTurn {
   return { call: all.map(([tool, input]) => ({ tool, input })) };
 }

@@ -9,7 +9,7 @@ import {
   INSTRUCTION_BYTES_MAX,
   TERMINAL_SECONDS_MAX,
 } from "../limits.ts";
-import type { ToolDefinition } from "../model/messages.ts";
+import type { OfferedTool } from "../model/messages.ts";
 import { toolDraft, type WrittenTool } from "./written_tool.ts";
 
 /**
@@ -254,7 +254,7 @@ export function mayAttach(name: string): boolean {
 }
 
 /** What a model is shown of a tool. */
-export function definitionOf(tool: Tool): ToolDefinition {
+export function definitionOf(tool: Tool): OfferedTool {
   if (tool.input_schema) {
     return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
   }
