@@ -17,6 +17,9 @@ import {
   KERNEL_SILENT_MS,
 } from "../runtime/core/limits.ts";
 
+/** Signals with which somebody else ends a kernel. */
+const FROM_OUTSIDE: readonly (Deno.Signal | null)[] = ["SIGKILL", "SIGTERM", "SIGINT"];
+
 const [command = "start", ...words] = Deno.args;
 const environment = await load();
 const refused = refusal(environment);
@@ -69,8 +72,6 @@ async function keepRunning(args: string[], serving_ms: number): Promise<number> 
   }
   return EXIT.ok;
 }
-
-const FROM_OUTSIDE: readonly (Deno.Signal | null)[] = ["SIGKILL", "SIGTERM", "SIGINT"];
 
 function silenceOf([flag, seconds]: readonly string[]): number {
   if (flag === undefined) return KERNEL_SILENT_MS;
