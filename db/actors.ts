@@ -4,10 +4,13 @@
  */
 import { type Kysely, sql } from "kysely";
 import type { Place, Rung, Standing } from "../runtime/core/ladder.ts";
-import { LOOK_ROWS_MAX } from "../runtime/core/limits.ts";
+import { LOOK_ROWS_MAX, PRIORITY_STEP_MS } from "../runtime/core/limits.ts";
 import type { Purpose } from "../runtime/core/protocol.ts";
+import type { Runnable } from "../runtime/core/schedule.ts";
 import type { Schema } from "./schema.ts";
-import { prepared, query, type Statement } from "./unit.ts";
+import type { Claim } from "../runtime/core/delivery.ts";
+import { CLAIM_LOST } from "./entries.ts";
+import { prepared, query, type Row, type Statement } from "./unit.ts";
 
 /** What takes an actor off the ladder. */
 const OFF_LADDER = { rung: "none", rung_at: null, stuck_at: null } as const;
@@ -32,9 +35,27 @@ export const claimActor = prepared<
       .where((eb) =>
         eb.or([eb("owner", "is", null), eb("owner", "=", owner), eb("lease_until", "<", now)])
       )
-      .returning(["epoch", "kind", "tree_id", "state_json"]),
+      .returning(["address", "tree_id", "owner", "epoch", "kind", "state_json"]),
   { returns: "one", expect: "one", refusal: "The actor has ended or somebody else holds it" },
 );
+
+/** The claim that a row which `claimActor` returned stands for. */
+export function claimOf({ address, tree_id, owner, epoch }: Row): Claim {
+  // Nothing else makes one, so that whoever has one has claimed.
+  return { address, tree_id, owner, epoch } as unknown as Claim;
+}
+
+const holds = prepared<{ address: string; owner: string; epoch: number }>(
+  ({ address, owner, epoch }) =>
+    query.selectFrom("actors").select("address").where("address", "=", address)
+      .where("owner", "=", owner).where("epoch", "=", epoch),
+  { returns: "one", expect: "one", refusal: CLAIM_LOST },
+);
+
+/** Refuses a unit of work unless the claim that it is done under still holds. */
+export function stillHeld({ address, owner, epoch }: Claim): Statement {
+  return holds({ address, owner, epoch });
+}
 
 /** Writes what a step led to. The settling entry has checked the token already. */
 export const advanceActor = prepared<
@@ -71,9 +92,22 @@ export const releaseActor = prepared<{ address: string; epoch: number }>(({ addr
     .where("address", "=", address).where("epoch", "=", epoch)
 );
 
-export const renewLeases = prepared<{ owner: string; lease_until: number }>((
-  { owner, lease_until },
-) => query.updateTable("actors").set({ lease_until }).where("owner", "=", owner));
+/** Lengthens the leases of these claims, as far as they still hold, and of no others. */
+export function renewLeases(claims: readonly Claim[], lease_until: number): Statement {
+  const held_json = JSON.stringify(
+    claims.map(({ address, owner, epoch }) => [address, owner, epoch]),
+  );
+  return renew({ held_json, lease_until });
+}
+
+const renew = prepared<{ held_json: string; lease_until: number }>(({ held_json, lease_until }) =>
+  query.updateTable("actors")
+    .from(sql<{ value: string }>`json_each(${held_json})`.as("held"))
+    .set({ lease_until })
+    .whereRef("actors.address", "=", sql`held.value ->> 0`)
+    .whereRef("actors.owner", "=", sql`held.value ->> 1`)
+    .whereRef("actors.epoch", "=", sql`held.value ->> 2`)
+);
 
 /** At start: what this node held before it was killed is free again. */
 export const releaseAllOf = prepared<{ owner: string }>(({ owner }) =>
@@ -198,4 +232,71 @@ export async function stuckTasks(db: Kysely<Schema>, now: number): Promise<Stuck
       ? { rung, progress_at }
       : { rung, progress_at, detected_at: stuck_at!, since: rung_at! },
   }));
+}
+
+/** Where a page of `actorsToRun` ended. */
+export interface PageEnd {
+  readonly unbegun: number;
+  readonly rank: number;
+  readonly address: string;
+}
+
+/** Live actors that nobody holds (any more) with a due envelope or an open effect of their own. */
+export interface ActorsToRun {
+  readonly runnables: readonly Runnable[];
+  /** Where the next page goes on; null when this was the last one. */
+  readonly end: PageEnd | null;
+}
+
+/**
+ * A page of them in the order in which the schedule wants them: those of trees that have begun, then the
+ * others by priority and waiting time.
+ */
+export async function actorsToRun(
+  db: Kysely<Schema>,
+  now: number,
+  after: PageEnd | null,
+  limit: number,
+): Promise<ActorsToRun> {
+  const unbegun = sql<number>`(tree.started_at IS NULL)`;
+  const rank = sql<number>`(tree.created_at - tree.priority * ${sql.lit(PRIORITY_STEP_MS)})`;
+  const place = sql`(${unbegun}, ${rank}, actor.address)`;
+  const rows = await db.selectFrom("actors as actor")
+    .innerJoin("trees as tree", "tree.id", "actor.tree_id")
+    .leftJoin("tasks as task", "task.id", "actor.address")
+    .select(["actor.address", "actor.tree_id", "tree.priority", "tree.created_at", "task.purpose"])
+    .select([unbegun.as("unbegun"), rank.as("rank")])
+    .where("actor.status", "=", "live")
+    .where((eb) => eb.or([eb("actor.owner", "is", null), eb("actor.lease_until", "<", now)]))
+    .where((eb) =>
+      eb(
+        "actor.address",
+        "in",
+        eb.selectFrom("envelopes").select("to_address as address").where("due_at", "<=", now)
+          .union(
+            eb.selectFrom("outbox").select("address")
+              // In the words of the partial index, which bound values would not match.
+              .where(sql<boolean>`status IN ('pending', 'started', 'waiting')`)
+              .where("status", "<>", "waiting"),
+          ),
+      )
+    )
+    .$if(after !== null, (page) =>
+      page.where(
+        sql<boolean>`${place} > (${after!.unbegun}, ${after!.rank}, ${after!.address})`,
+      ))
+    .orderBy(unbegun).orderBy(rank).orderBy("actor.address").limit(limit).execute();
+  const last = rows.at(-1);
+  return {
+    runnables: rows.map(({ address, tree_id, priority, purpose, unbegun, created_at }) => ({
+      address,
+      tree_id,
+      priority,
+      urgent: purpose === "supervision",
+      ...unbegun ? { unbegun_since: created_at } : {},
+    })),
+    end: last && rows.length === limit
+      ? { unbegun: last.unbegun, rank: last.rank, address: last.address }
+      : null,
+  };
 }

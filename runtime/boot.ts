@@ -136,11 +136,10 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
         { ...committing(), ...reading(), log },
         performersOf({ ...ports, store, drafts, outputs, news: events, loop, random }, config),
       );
-      const scheduler = new Scheduler({
-        ...{ store, events, cells, performing: outbox, clock, ids, log },
-        ...{ owner: config.node_id, slots: config.slots },
-        onStuck: () => loop.expect(0),
-      });
+      const scheduler = new Scheduler(
+        { ...committing(), cells, outbox, clock, ids, log },
+        { owner: config.node_id, slots: config.slots },
+      );
       loop.scheduler = scheduler;
       return Promise.resolve({
         gone: scheduler.gone,

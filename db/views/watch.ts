@@ -1,34 +1,8 @@
 /** What the watch looks for: actors with something to do that nobody holds, and trees whose time is used up. */
 import { type Kysely, sql } from "kysely";
 import { LOOK_ROWS_MAX } from "../../runtime/core/limits.ts";
-import type { Purpose, Status } from "../../runtime/core/protocol.ts";
+import type { Status } from "../../runtime/core/protocol.ts";
 import type { Schema } from "../schema.ts";
-
-/** Live actors that nobody holds (any more) with a due envelope or an open effect of their own. */
-export function runnableActors(db: Kysely<Schema>, now: number): Promise<
-  { address: string; tree_id: string; priority: number; purpose: Purpose | null }[]
-> {
-  return db.selectFrom("actors as actor")
-    .innerJoin("trees as tree", "tree.id", "actor.tree_id")
-    .leftJoin("tasks as task", "task.id", "actor.address")
-    .select(["actor.address", "actor.tree_id", "tree.priority", "task.purpose"])
-    .where("actor.status", "=", "live")
-    .where((eb) => eb.or([eb("actor.owner", "is", null), eb("actor.lease_until", "<", now)]))
-    .where((eb) =>
-      eb(
-        "actor.address",
-        "in",
-        eb.selectFrom("envelopes").select("to_address as address").where("due_at", "<=", now)
-          .union(
-            eb.selectFrom("outbox").select("address")
-              // In the words of the partial index, which bound values would not match.
-              .where(sql<boolean>`status IN ('pending', 'started', 'waiting')`)
-              .where("status", "<>", "waiting"),
-          ),
-      )
-    )
-    .orderBy("actor.address").limit(LOOK_ROWS_MAX).execute();
-}
 
 /** The shortest timeout of a task that has not ended, in seconds; null without such a task. */
 export async function shortestTimeout(db: Kysely<Schema>): Promise<number | null> {

@@ -81,6 +81,10 @@ export const ATTEMPTS_MAX = 3;
 export const RETRY_FIRST_MS = 200;
 /** Longest pause before an envelope is tried again. */
 export const RETRY_MAX_MS = 10_000;
+/** Waiting that lifts a tree that has not begun by one step of priority: ten minutes lift 0 above 9. */
+export const PRIORITY_STEP_MS = 60_000;
+/** Trees whose last turn is remembered while nobody waits: each gains one turn by being forgotten. */
+export const DRY_TREES_MAX = 1_000;
 /** Times a performer's own fault (not its outcome) is tried again before the effect fails. */
 export const PERFORM_ATTEMPTS_MAX = 3;
 
