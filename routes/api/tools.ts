@@ -1,13 +1,13 @@
 /** `/api/tools`: every tool in every version; those that agents wrote can be disabled and deleted. */
 import { Hono } from "hono";
-import * as z from "zod";
 import { listTools } from "../../db/views/api.ts";
 import { disableTool, removeTool } from "../../runtime/commands/decide.ts";
+import { disable_tool } from "../../runtime/core/command.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { readBody } from "../http/body.ts";
 import { notFound, Problem } from "../http/problem.ts";
 
-const change = z.strictObject({ disabled: z.boolean() });
+const change = disable_tool.omit({ verb: true, name: true });
 
 export function tools(kernel: Kernel): Hono {
   const app = new Hono();

@@ -3,44 +3,24 @@ import { Hono } from "hono";
 import * as z from "zod";
 import { forgetAnswers, rememberAnswer } from "../../db/idempotency_keys.ts";
 import { findTree, listEntries, listTrees, tasksOf, type TreeView } from "../../db/views/api.ts";
+import { begin, type VerbOf } from "../../runtime/core/command.ts";
 import {
-  DEPTH_MAX,
+  ID_CHARS_MAX,
+  IDEMPOTENCY_KEY_CHARS_MAX,
   IDEMPOTENCY_MS,
-  INSTRUCTION_BYTES_MAX,
+  PAGE_ROWS,
   PAGE_ROWS_MAX,
-  TASKS_PER_TREE_MAX,
 } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { check, readBody } from "../http/body.ts";
 import { treeEvents } from "./events.ts";
 import { badField, notFound, Problem } from "../http/problem.ts";
 
-export const instruction = z.string().trim().min(1, "must not be empty")
-  .refine(
-    (text) => new TextEncoder().encode(text).length <= INSTRUCTION_BYTES_MAX,
-    `must not be longer than ${INSTRUCTION_BYTES_MAX} bytes`,
-  );
-
-const newTree = z.strictObject({
-  instruction,
-  mode: z.enum(["automatic"], "must be automatic: stepping by hand is not built yet").optional(),
-  priority: z.int().min(0).max(9).optional(),
-  agent: z.string().min(1).max(64).optional(),
-  after_task: z.enum(["all", "root", "none"]).optional(),
-  timeout_seconds: z.int().min(1).max(86_400).optional(),
-  budget: z.strictObject({
-    depth: z.int().min(0).max(DEPTH_MAX * 2).optional(),
-    tasks: z.int().min(1).max(TASKS_PER_TREE_MAX * 20).optional(),
-    turns: z.int().min(1).max(1000).optional(),
-    tokens: z.int().min(1).optional(),
-    cost_usd: z.number().positive().optional(),
-    wall_seconds: z.int().min(1).optional(),
-  }).optional(),
-});
+const newTree = begin.omit({ verb: true });
 
 export const paging = z.object({
-  cursor: z.string().max(64).optional(),
-  limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(50),
+  cursor: z.string().max(ID_CHARS_MAX).optional(),
+  limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(PAGE_ROWS),
 });
 
 const listing = paging.extend({
@@ -54,9 +34,8 @@ export function trees(kernel: Kernel): Hono {
   const app = new Hono();
 
   app.post("/", async (c) => {
-    const request = await readBody(c, newTree);
-    const key = c.req.header("idempotency-key");
-    const tree = await begin(kernel, request, key);
+    const wanted = { verb: "begin" as const, ...await readBody(c, newTree) };
+    const tree = await beginOnce(kernel, wanted, c.req.header("idempotency-key"));
     return c.json(tree, 201, { location: `/api/trees/${tree.id}` });
   });
 
@@ -97,15 +76,29 @@ async function known(kernel: Kernel, id: string): Promise<TreeView> {
   return tree;
 }
 
-/** Begins a tree, or answers as before when the key was used for the same request. */
-async function begin(
+/** Begins a tree; `extra` becomes true in the same transaction. */
+export function beginTree(
   kernel: Kernel,
-  request: z.infer<typeof newTree>,
+  { verb: _, ...request }: VerbOf<"begin">,
+  extra?: Parameters<Kernel["submit"]>[1],
+): ReturnType<Kernel["submit"]> {
+  return kernel.submit(request, extra);
+}
+
+/** Begins a tree, or answers as before when the key was used for the same request. */
+async function beginOnce(
+  kernel: Kernel,
+  wanted: VerbOf<"begin">,
   key: string | undefined,
 ): Promise<TreeView> {
-  if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) {
-    throw badField("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
+  if (
+    key !== undefined && (key.length > IDEMPOTENCY_KEY_CHARS_MAX || !/^[\x21-\x7e]+$/.test(key))
+  ) {
+    const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters`;
+    throw badField("Idempotency-Key", detail);
   }
+  // The verb is left out, as in the keys that are remembered from before there was one.
+  const { verb: _, ...request } = wanted;
   const asked = JSON.stringify(request);
   const before = key === undefined ? null : await answered(kernel, key, asked);
   if (before) return await known(kernel, before);
@@ -114,7 +107,7 @@ async function begin(
     key === undefined
       ? []
       : [forgetAnswers(now - IDEMPOTENCY_MS), rememberAnswer(key, asked, { tree_id }, now)];
-  const { id, result } = await kernel.submit(request, remembering);
+  const { id, result } = await beginTree(kernel, wanted, remembering);
   if (result.ok) return await known(kernel, id);
   // Two requests with one key at once: the other one was first.
   const first = key === undefined ? null : await answered(kernel, key, asked);

@@ -2,7 +2,12 @@
  * Streams of page updates. All readers of one page share a channel: it reads anew after a commit,
  * renders once, and hands the same bytes to each of them.
  */
-import { STREAM_EVERY_MS, STREAM_PING_MS, STREAMS_MAX } from "../../runtime/core/limits.ts";
+import {
+  STREAM_BEHIND_BYTES,
+  STREAM_EVERY_MS,
+  STREAM_PING_MS,
+  STREAMS_MAX,
+} from "../../runtime/core/limits.ts";
 import type { Events, News } from "../../runtime/passing/events.ts";
 
 /** What a channel shows. Each text is one swap; see `swap`. */
@@ -64,9 +69,6 @@ export class PageStreams {
   }
 }
 
-/** Bytes that may wait for one reader; with more it counts as behind and later gets the whole. */
-const BEHIND_BYTES = 256 * 1024;
-
 const PING = encode(":\n\n");
 
 type Reader = ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
@@ -109,7 +111,7 @@ class Channel {
         this.#leave(reader);
         this.#wake();
       },
-    }, { highWaterMark: BEHIND_BYTES, size: (chunk) => chunk.byteLength });
+    }, { highWaterMark: STREAM_BEHIND_BYTES, size: (chunk) => chunk.byteLength });
   }
 
   /** @param closed called in the very turn in which no reader was left, so that none can join in between */
