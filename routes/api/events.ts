@@ -6,13 +6,13 @@ import { findTree, listEntries, tasksOf } from "../../db/views/api.ts";
 import { PAGE_ROWS_MAX, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
 import { isFinal } from "../../runtime/core/protocol.ts";
 import type { News } from "../../runtime/passing/events.ts";
-import type { Draft } from "../../runtime/passing/drafts.ts";
+import { type Draft, type Heard, saidSince } from "../../runtime/passing/drafts.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { noPlace, type Places } from "../http/places.ts";
 
 /**
  * Events: `message` (a journal entry), `task` (a task that changed), `tree` (the tree that changed),
- * `delta` (what a model is saying, see `Reading`), and `end` once nothing more will come; then the
+ * `delta` (what a model is saying, see `Deltas`), and `end` once nothing more will come; then the
  * stream closes.
  * @param last the seq after which to begin
  * @throws {Problem} 503 when too many streams are open
@@ -60,11 +60,11 @@ export function treeEvents(
   });
 }
 
-type Call = News | "ping" | "close";
+type Wanted = News | "ping" | "close";
 
 /** Remembers the most that somebody called for until somebody waits. */
 class Wake {
-  #called: Call | null = "committed";
+  #called: Wanted | null = "committed";
   #resolve: (() => void) | null = null;
 
   call(why: News | "ping"): void {
@@ -77,7 +77,7 @@ class Wake {
     this.#resolve?.();
   }
 
-  async wait(): Promise<Call> {
+  async wait(): Promise<Wanted> {
     if (this.#called === null) await new Promise<void>((resolve) => this.#resolve = resolve);
     this.#resolve = null;
     const why = this.#called!;
@@ -87,7 +87,7 @@ class Wake {
 }
 
 /** Whoever reads what was committed reads what passes too. */
-const URGENCY: Readonly<Record<Call, number>> = { ping: 0, passing: 1, committed: 2, close: 3 };
+const URGENCY: Readonly<Record<Wanted, number>> = { ping: 0, passing: 1, committed: 2, close: 3 };
 
 async function* eventsOf(
   kernel: Kernel,
@@ -97,7 +97,7 @@ async function* eventsOf(
 ): AsyncGenerator<string> {
   const db = kernel.read;
   const shown = new Map<string, string>();
-  const drafts = new Reading();
+  const drafts = new Deltas();
   const changed = (id: string, view: unknown): boolean => {
     const text = JSON.stringify(view);
     if (shown.get(id) === text) return false;
@@ -144,39 +144,24 @@ function rest(): Promise<void> {
  * task's turn; a new `attempt` begins the reply anew, and `waiting` says why nothing comes yet. Who joins
  * late reads everything from its beginning.
  */
-class Reading {
-  readonly #places = new Map<string, Place>();
+class Deltas {
+  readonly #heard = new Map<string, Heard>();
 
   *news(drafts: readonly Draft[]): Generator<string> {
     for (const draft of drafts) {
       const { task_id, turn, attempt, waiting, blocks } = draft;
-      let place = this.#places.get(task_id);
-      if (place?.draft !== draft || place.attempt !== attempt) {
-        this.#places.set(task_id, place = { draft, attempt, waiting: null, read: [] });
-      }
+      const said = saidSince(this.#heard.get(task_id) ?? null, draft);
+      this.#heard.set(task_id, said.heard);
       const reply = { task_id, turn, attempt };
-      if (waiting !== place.waiting) {
-        place.waiting = waiting;
-        if (waiting !== null) yield event("delta", { ...reply, waiting });
-      }
-      for (const [block, { kind, name, text }] of blocks.entries()) {
-        const from = place.read[block];
-        if (from === text.length) continue;
-        place.read[block] = text.length;
-        yield event("delta", { ...reply, block, kind, name, text: text.slice(from ?? 0) });
+      if (said.waits_anew && waiting !== null) yield event("delta", { ...reply, waiting });
+      for (const { block, text } of said.more) {
+        const { kind, name } = blocks[block];
+        yield event("delta", { ...reply, block, kind, name, text });
       }
     }
     const open = new Set(drafts.map(({ task_id }) => task_id));
-    for (const task_id of this.#places.keys()) if (!open.has(task_id)) this.#places.delete(task_id);
+    for (const task_id of this.#heard.keys()) if (!open.has(task_id)) this.#heard.delete(task_id);
   }
-}
-
-interface Place {
-  readonly draft: Draft;
-  readonly attempt: number;
-  waiting: string | null;
-  /** Characters of each block that were read. */
-  readonly read: number[];
 }
 
 function event(type: string, value: unknown, id?: number): string {

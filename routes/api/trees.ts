@@ -2,8 +2,13 @@
 import { Hono } from "hono";
 import * as z from "zod";
 import { findTree, listEntries, listTrees, tasksOf, type TreeView } from "../../db/views/api.ts";
-import { PAGE_ROWS_MAX } from "../../runtime/core/limits.ts";
 import { begin, PERSON, type VerbOf } from "../../runtime/core/command.ts";
+import {
+  ID_CHARS_MAX,
+  IDEMPOTENCY_KEY_CHARS_MAX,
+  PAGE_ROWS,
+  PAGE_ROWS_MAX,
+} from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { check, readBody } from "../http/body.ts";
 import { treeEvents } from "./events.ts";
@@ -13,8 +18,8 @@ import { badField, notFound, Problem } from "../http/problem.ts";
 const newTree = begin.omit({ verb: true });
 
 export const paging = z.object({
-  cursor: z.string().max(64).optional(),
-  limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(50),
+  cursor: z.string().max(ID_CHARS_MAX).optional(),
+  limit: z.coerce.number().int().min(1).max(PAGE_ROWS_MAX).default(PAGE_ROWS),
 });
 
 const listing = paging.extend({
@@ -28,9 +33,8 @@ export function trees(kernel: Kernel, places: Places): Hono {
   const app = new Hono();
 
   app.post("/", async (c) => {
-    const request = await readBody(c, newTree);
-    const key = c.req.header("idempotency-key");
-    const tree = await beginTree(kernel, request, key);
+    const wanted = { verb: "begin" as const, ...await readBody(c, newTree) };
+    const tree = await beginOnce(kernel, wanted, c.req.header("idempotency-key"));
     return c.json(tree, 201, { location: `/api/trees/${tree.id}` });
   });
 
@@ -72,15 +76,18 @@ async function known(kernel: Kernel, id: string): Promise<TreeView> {
 }
 
 /** Begins a tree, or answers as before when the key was used for the same request. */
-async function beginTree(
+async function beginOnce(
   kernel: Kernel,
-  request: Omit<VerbOf<"begin">, "verb">,
+  wanted: VerbOf<"begin">,
   key: string | undefined,
 ): Promise<TreeView> {
-  if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) {
-    throw badField("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
+  if (
+    key !== undefined && (key.length > IDEMPOTENCY_KEY_CHARS_MAX || !/^[\x21-\x7e]+$/.test(key))
+  ) {
+    const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters`;
+    throw badField("Idempotency-Key", detail);
   }
-  const done = await kernel.dispatch({ verb: "begin", ...request }, PERSON, key);
+  const done = await kernel.dispatch(wanted, PERSON, key);
   if (done.ok) return await known(kernel, done.answer.tree_id);
   throw new Problem(503, "Service unavailable", `The tree was not begun: ${done.reason}`);
 }

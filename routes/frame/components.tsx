@@ -1,10 +1,8 @@
 /** The small parts that every page is made of. */
 import type { UsageView } from "../../db/views/pages.ts";
+import { TEXT_CHARS_MAX } from "../../runtime/core/limits.ts";
 import { NANO } from "../../runtime/core/model/budget.ts";
 import type { Status } from "../../runtime/core/protocol.ts";
-
-/** Characters of one text inside a journal: longer ones are cut, the API has them whole. */
-const TEXT_CHARACTERS_MAX = 4_000;
 
 /** A status as a word; the colour only repeats it. */
 export function Badge({ status }: { status: Status }) {
@@ -13,7 +11,7 @@ export function Badge({ status }: { status: Status }) {
 
 /** Text as it was written, with its line breaks. */
 export function Text({ of }: { of: string }) {
-  return <div class="text">{shorten(of, TEXT_CHARACTERS_MAX)}</div>;
+  return <div class="text">{shorten(of, TEXT_CHARS_MAX)}</div>;
 }
 
 /** A moment in UTC: the same for everyone who reads along. */

@@ -22,7 +22,7 @@ const HTMX_CONFIG = JSON.stringify({
   morphIgnore: ["data-htmx-powered", "open"],
 });
 
-interface Frame {
+interface Framed {
   readonly title: string;
   /** Where the page's updates come from; null for a page that does not change. */
   readonly stream: string | null;
@@ -32,11 +32,11 @@ interface Frame {
 }
 
 /** The whole document as text. */
-export function page(frame: Frame): string {
+export function page(frame: Framed): string {
   return `<!DOCTYPE html>${render(<Layout {...frame} />)}`;
 }
 
-function Layout({ title, stream, model, children }: Frame) {
+function Layout({ title, stream, model, children }: Framed) {
   return (
     <html lang="en">
       <head>

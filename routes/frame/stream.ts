@@ -2,7 +2,7 @@
  * Streams of page updates. All readers of one page share a channel: it reads anew after a commit,
  * renders once, and hands the same bytes to each of them.
  */
-import { STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
+import { STREAM_BEHIND_BYTES, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
 import type { Events, News } from "../../runtime/passing/events.ts";
 import type { Places } from "../http/places.ts";
 
@@ -64,9 +64,6 @@ export class PageStreams {
   }
 }
 
-/** Bytes that may wait for one reader; with more it counts as behind and later gets the whole. */
-const BEHIND_BYTES = 256 * 1024;
-
 const PING = encode(":\n\n");
 
 type Reader = ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
@@ -113,7 +110,7 @@ class Channel {
         this.#leave(reader);
         this.#wake();
       },
-    }, { highWaterMark: BEHIND_BYTES, size: (chunk) => chunk.byteLength });
+    }, { highWaterMark: STREAM_BEHIND_BYTES, size: (chunk) => chunk.byteLength });
   }
 
   /** @param closed called in the very turn in which no reader was left, so that none can join in between */

@@ -6,21 +6,24 @@ import { Hono } from "hono";
 import type { ComponentChildren } from "preact";
 import { findMedia } from "../../db/media.ts";
 import { newestTrees } from "../../db/views/pages.ts";
-import { PERSON } from "../../runtime/core/command.ts";
-import { INSTRUCTION_BYTES_MAX, STREAM_RETRY_SECONDS } from "../../runtime/core/limits.ts";
+import { begin, PERSON } from "../../runtime/core/command.ts";
+import { STREAM_RETRY_SECONDS } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { oneLine, Trouble } from "../frame/components.tsx";
-import { Home, type Mistake } from "./home/page.tsx";
+import { type Mistake, mistakeIn } from "./home/mistake.ts";
+import { Home } from "./home/page.tsx";
 import { liveHome } from "./home/live.tsx";
 import { CONTENT_SECURITY_POLICY, page } from "../frame/layout.tsx";
 import { check } from "../http/body.ts";
+import { readForm, typed } from "../http/form.ts";
 import { PageStreams } from "../frame/stream.ts";
 import type { Places } from "../http/places.ts";
 import { turnedAway } from "../http/problem.ts";
 import { decideOn, decision } from "../api/reviews.ts";
 import { findAsset } from "../frame/static/assets.ts";
 import { readSystem } from "../api/system.ts";
-import { liveSystem, SystemPage } from "./system/page.tsx";
+import { liveSystem } from "./system/live.tsx";
+import { SystemPage } from "./system/page.tsx";
 import { TreePage } from "./tree/page.tsx";
 import { liveTree, readFamily, readTree } from "./tree/live.tsx";
 
@@ -39,11 +42,13 @@ export function pages(kernel: Kernel, places: Places): Hono {
   app.get("/", async (c) => c.html(await home(kernel)));
 
   app.post("/trees", async (c) => {
-    // A body that is no form is a form without fields.
-    const form = await c.req.parseBody().catch(() => ({}));
-    const task = readTask(form);
-    if ("text" in task) return c.html(await home(kernel, task), task.status);
-    const done = await kernel.dispatch({ verb: "begin", ...task }, PERSON);
+    const form = await readForm(c);
+    const read = begin.safeParse({ ...typed(begin, form), verb: "begin" });
+    if (!read.success) {
+      const mistake = mistakeIn(form, read.error.issues);
+      return c.html(await home(kernel, mistake), mistake.status);
+    }
+    const done = await kernel.dispatch(read.data, PERSON);
     if (done.ok) return c.redirect(`/trees/${done.answer.tree_id}`, 303);
     const text = `It was not started, and nothing of it was kept: ${done.reason}. Try again.`;
     return c.html(trouble(kernel, "Your task could not be started", text), 503);
@@ -63,8 +68,9 @@ export function pages(kernel: Kernel, places: Places): Hono {
   });
 
   app.post("/reviews/:id/decision", async (c) => {
-    const form = await c.req.parseBody().catch(() => ({}));
-    const tree_id = await decideOn(kernel, c.req.param("id"), check(decision, form));
+    const review_id = c.req.param("id");
+    const decided = check(decision, typed(decision, await readForm(c)));
+    const tree_id = await decideOn(kernel, { verb: "decide", review_id, ...decided });
     return c.redirect(`/trees/${tree_id}`, 303);
   });
 
@@ -116,7 +122,6 @@ export function pages(kernel: Kernel, places: Places): Hono {
 
 const NO_TREE = "Nothing was ever asked under this address. Maybe a part of the link is missing.";
 const TOO_MANY = "Too many pages are open at once: this one shows what was, not what happens";
-const SECONDS_MAX = 86_400;
 
 async function home(kernel: Kernel, mistake?: Mistake): Promise<string> {
   const trees = await newestTrees(kernel.read);
@@ -134,26 +139,4 @@ function trouble(kernel: Kernel, title: string, text: string): string {
 function modelOf({ about: { provider, replays } }: Kernel): string | null {
   if (replays) return "Recorded model calls are played back";
   return provider?.models.default ?? null;
-}
-
-type Task = { readonly instruction: string; readonly timeout_seconds?: number };
-
-/** What the form asks for, or what is wrong with it. */
-function readTask(form: Record<string, unknown>): Task | (Mistake & { status: 400 | 413 }) {
-  const instruction = typeof form.instruction === "string" ? form.instruction.trim() : "";
-  const bytes = new TextEncoder().encode(instruction).length;
-  if (instruction === "") {
-    return { status: 400, text: "Write what should be done: the task is empty.", instruction };
-  }
-  if (bytes > INSTRUCTION_BYTES_MAX) {
-    const text = `The task is ${bytes} bytes long; at most ${INSTRUCTION_BYTES_MAX} are possible.`;
-    return { status: 413, text, instruction };
-  }
-  if (form.timeout_seconds === undefined) return { instruction };
-  const timeout_seconds = Number(form.timeout_seconds);
-  if (Number.isInteger(timeout_seconds) && timeout_seconds >= 1 && timeout_seconds <= SECONDS_MAX) {
-    return { instruction, timeout_seconds };
-  }
-  const text = `The timeout must be a whole number of seconds from 1 to ${SECONDS_MAX}.`;
-  return { status: 400, text, instruction };
 }

@@ -354,6 +354,16 @@ export const LIVENESS_LATE_MS = 2_000;
 export const PAGE_ROWS_MAX = 200;
 /** Journal entries that a tree page shows per task; the API pages through all of them. */
 export const PAGE_ENTRIES_MAX = 200;
+/** Rows of a page of a list when nobody says how many: a screen or two. */
+export const PAGE_ROWS = 50;
+/** Characters of one text inside a journal's page: a page of print; the API has the whole of it. */
+export const TEXT_CHARS_MAX = 4_000;
+/** Characters of a task's own line on the home page: what fits beside its status and age. */
+export const TREE_LINE_CHARS_MAX = 140;
+/** Characters of a task's line on a tree page, where it stands further in and has more beside it. */
+export const TASK_LINE_CHARS_MAX = 110;
+/** Characters of an `Idempotency-Key`: a UUID many times over, and still one line of a log. */
+export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 /** Streams open at once, of pages and of the API: each holds a socket and a little memory. */
 export const STREAMS_MAX = 1_000;
 /** A person has so many pages open before anybody counts descriptors. */
@@ -378,5 +388,7 @@ export const STREAM_PING_MS = 15_000;
 export const SYSTEM_LOOK_MS = 2_000;
 /** Shortest time between two updates of one page: what a person can follow, and no flood. */
 export const STREAM_EVERY_MS = 50;
+/** Bytes that may wait for one reader; with more it counts as behind and later gets the whole. */
+export const STREAM_BEHIND_BYTES = 256 * 1024;
 /** How long a POST is remembered under its `Idempotency-Key`. */
 export const IDEMPOTENCY_MS = 24 * 60 * 60 * 1000;

@@ -23,6 +23,47 @@ export interface Draft {
   blocks: DraftBlock[];
 }
 
+/** How much of a reply on its way somebody has heard. */
+export interface Heard {
+  readonly draft: Draft;
+  readonly attempt: number;
+  readonly waiting: string | null;
+  /** Characters of each block. */
+  readonly characters: readonly number[];
+}
+
+export interface SaidSince {
+  /** Whether what was heard before is void. */
+  readonly anew: boolean;
+  /** Whether the reason why nothing comes is another one, or none any more. */
+  readonly waits_anew: boolean;
+  readonly more: readonly {
+    readonly block: number;
+    /** Whether nothing of the block was heard before. */
+    readonly begun: boolean;
+    readonly text: string;
+  }[];
+  /** The new place of whoever hears all this. */
+  readonly heard: Heard;
+}
+
+/** What is to be told to somebody who has heard so much; with null, everything from its beginning. */
+export function saidSince(before: Heard | null, draft: Draft): SaidSince {
+  const { attempt, waiting, blocks } = draft;
+  const anew = before?.draft !== draft || before.attempt !== attempt;
+  const characters = anew ? [] : before.characters;
+  return {
+    anew,
+    waits_anew: waiting !== (anew ? null : before.waiting),
+    more: blocks.flatMap(({ text }, block) => {
+      const from = characters.at(block);
+      if (from === text.length) return [];
+      return [{ block, begun: from === undefined, text: text.slice(from ?? 0) }];
+    }),
+    heard: { draft, attempt, waiting, characters: blocks.map(({ text }) => text.length) },
+  };
+}
+
 export class Drafts {
   readonly #drafts = new Map<string, Draft>();
 

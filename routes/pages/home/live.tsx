@@ -5,45 +5,34 @@ import type { Schema } from "../../../db/schema.ts";
 import { newestTrees, type TreeLine } from "../../../db/views/pages.ts";
 import type { Clock } from "../../../runtime/ports.ts";
 import { TreeItem, treeItemId, TreeList, TREES_ID } from "./page.tsx";
-import { type LivePage, swap } from "../../frame/stream.ts";
+import { Differ, type Item, morph } from "../../frame/differ.ts";
+import type { LivePage } from "../../frame/stream.ts";
 
 export function liveHome(db: Kysely<Schema>, clock: Clock): LivePage {
   let trees: readonly TreeLine[] = [];
-  let shown = new Map<string, string>();
+  const differ = new Differ();
   return {
     async changes() {
       trees = await newestTrees(db);
-      const now = clock.now();
-      const lines = new Map(
-        trees.map((tree) => [tree.id, render(<TreeItem tree={tree} now={now} />)]),
-      );
-      const swaps = [
-        ...[...shown.keys()].filter((id) => !lines.has(id))
-          .map((id) => swap("delete", treeItemId(id), "")),
-        ...arrivals([...lines.keys()], shown, lines),
-        ...[...lines].filter(([id, html]) => shown.has(id) && shown.get(id) !== html)
-          .map(([id, html]) => swap("outerMorph", treeItemId(id), html)),
-      ];
-      shown = lines;
-      return swaps;
+      return differ.only(linesOf(trees, clock.now()));
     },
     whole() {
-      const list = render(<TreeList trees={trees} now={clock.now()} />);
-      return Promise.resolve([swap("outerMorph", TREES_ID, list)]);
+      const html = render(<TreeList trees={trees} now={clock.now()} />);
+      return Promise.resolve([morph({ id: TREES_ID, html })]);
     },
   };
 }
 
-/** Each new line behind the one that stands above it. */
-function arrivals(
-  ids: readonly string[],
-  shown: ReadonlyMap<string, string>,
-  lines: ReadonlyMap<string, string>,
-): string[] {
-  return ids.flatMap((id, index) => {
-    if (shown.has(id)) return [];
-    return index === 0
-      ? swap("afterbegin", TREES_ID, lines.get(id)!)
-      : swap("afterend", treeItemId(ids[index - 1]), lines.get(id)!);
+/** Each line belongs behind the one that stands above it. */
+function linesOf(trees: readonly TreeLine[], now: number): Item[] {
+  return trees.map((tree, index) => {
+    const id = treeItemId(tree.id);
+    const html = render(<TreeItem tree={tree} now={now} />);
+    return {
+      id,
+      place: index === 0 ? { first_in: TREES_ID } : { behind: treeItemId(trees[index - 1].id) },
+      arriving: () => html,
+      parts: [{ id, html }],
+    };
   });
 }

@@ -1,9 +1,9 @@
 /** The home page: a box for a task, the demo tasks, and all trees. */
 import type { TreeLine } from "../../../db/views/pages.ts";
+import { TREE_LINE_CHARS_MAX } from "../../../runtime/core/limits.ts";
 import type { Playbook } from "../../../runtime/core/model/offline.ts";
+import type { Mistake } from "./mistake.ts";
 import { Age, Badge, duration, oneLine } from "../../frame/components.tsx";
-
-const LINE_CHARACTERS = 140;
 
 export const TREES_ID = "trees";
 
@@ -13,11 +13,6 @@ interface HomeProps {
   readonly now: number;
   /** What was wrong with the task that was just handed in. */
   readonly mistake?: Mistake;
-}
-
-export interface Mistake {
-  readonly text: string;
-  readonly instruction: string;
 }
 
 export function Home({ playbooks, trees, now, mistake }: HomeProps) {
@@ -54,7 +49,7 @@ export function TreeItem({ tree, now }: { tree: TreeLine; now: number }) {
     <li id={treeItemId(tree.id)}>
       <a href={`/trees/${tree.id}`}>
         <Badge status={tree.status} />
-        <span class="instruction">{oneLine(tree.instruction, LINE_CHARACTERS)}</span>
+        <span class="instruction">{oneLine(tree.instruction, TREE_LINE_CHARS_MAX)}</span>
         <small>{took}</small>
         <small>
           <Age at={tree.created_at} now={now} />

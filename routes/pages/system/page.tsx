@@ -1,44 +1,24 @@
 /** The system page: who answers and how that goes, what runs, and the supervision tree. */
-import { render } from "preact-render-to-string";
-import { SYSTEM_LOOK_MS } from "../../../runtime/core/limits.ts";
-import type { Kernel } from "../../../runtime/kernel.ts";
 import type { Supervised } from "../../../runtime/ports.ts";
 import { Moment } from "../../frame/components.tsx";
-import { type LivePage, swap } from "../../frame/stream.ts";
-import { type LaneState, readSystem, type SystemView } from "../../api/system.ts";
+import type { LaneState, SystemView } from "../../api/system.ts";
 
-const SYSTEM_ID = "system";
+export const SYSTEM_ID = "system";
 
-interface Read {
+export interface SystemRead {
   readonly system: SystemView;
   /** In ms since 1970. */
   readonly now: number;
 }
 
-/** The page's updates: all of it, whenever anything in it looks different. */
-export function liveSystem(kernel: Kernel): LivePage {
-  let shown = "";
-  return {
-    look_ms: SYSTEM_LOOK_MS,
-    async changes() {
-      const read = { system: await readSystem(kernel), now: kernel.clock.now() };
-      const html = render(<SystemPage {...read} />);
-      if (html === shown) return [];
-      shown = html;
-      return [swap("outerMorph", SYSTEM_ID, html)];
-    },
-    whole: () => Promise.resolve([swap("outerMorph", SYSTEM_ID, shown)]),
-  };
-}
-
-export function SystemPage({ system, now }: Read) {
+export function SystemPage({ system, now }: SystemRead) {
   const { model, agents, cells, tool_cells, containment, supervision } = system;
   return (
     <div id={SYSTEM_ID}>
       <h1>System</h1>
       <section aria-labelledby="model-title">
         <h2 id="model-title">Model</h2>
-        <Model model={model} now={now} />
+        <ModelAtWork model={model} now={now} />
       </section>
       <section aria-labelledby="work-title">
         <h2 id="work-title">At work</h2>
@@ -58,14 +38,14 @@ export function SystemPage({ system, now }: Read) {
       <section aria-labelledby="supervision-title">
         <h2 id="supervision-title">Supervision tree</h2>
         <ul class="supervision">
-          <Child of={supervision} />
+          <SupervisedItem of={supervision} />
         </ul>
       </section>
     </div>
   );
 }
 
-function Model({ model: { provider, aliases, lanes }, now }: {
+function ModelAtWork({ model: { provider, aliases, lanes }, now }: {
   model: SystemView["model"];
   now: number;
 }) {
@@ -96,13 +76,13 @@ function Model({ model: { provider, aliases, lanes }, now }: {
         </p>
       )}
       <ul class="lanes">
-        {lanes.map((lane) => <Lane key={lane.model} lane={lane} now={now} />)}
+        {lanes.map((lane) => <LaneAtWork key={lane.model} lane={lane} now={now} />)}
       </ul>
     </>
   );
 }
 
-function Lane({ lane, now }: { lane: LaneState; now: number }) {
+function LaneAtWork({ lane, now }: { lane: LaneState; now: number }) {
   const { model, breaker, under_way, waiting, paused_until, limits } = lane;
   const told = Object.entries(limits).map(([kind, { limit, remaining }]) =>
     `${remaining.toLocaleString("en")} of ${limit.toLocaleString("en")} ${kind.replace("_", " ")}`
@@ -154,7 +134,7 @@ function inWords(breaker: LaneState["breaker"], now: number) {
   }
 }
 
-function Child({ of }: { of: Supervised }) {
+function SupervisedItem({ of }: { of: Supervised }) {
   const { id, state, restarts } = of;
   return (
     <li>
@@ -168,7 +148,7 @@ function Child({ of }: { of: Supervised }) {
       </p>
       {of.type === "supervisor" && (
         <ul>
-          {of.children.map((child) => <Child key={child.id} of={child} />)}
+          {of.children.map((child) => <SupervisedItem key={child.id} of={child} />)}
         </ul>
       )}
     </li>

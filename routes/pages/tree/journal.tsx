@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { JournalEntry } from "../../../db/views/pages.ts";
 import { Badge, duration, oneLine, Text } from "../../frame/components.tsx";
-import { itemId } from "./page.tsx";
+import { itemId } from "./ids.ts";
 import type { MediaName } from "../../../runtime/core/model/messages.ts";
 import type { Status } from "../../../runtime/core/protocol.ts";
 
@@ -37,7 +37,7 @@ export function Journal({ entries }: { entries: readonly JournalEntry[] }) {
 /** What the journal holds. A type that is not here is shown as it is. */
 type Said =
   | { type: "task.started"; instruction: string; turns_max: number }
-  | { type: "model.replied"; model: string; stop_reason: string; content: Block[] }
+  | { type: "model.replied"; model: string; stop_reason: string; content: SaidBlock[] }
   | { type: "model.failed"; reason: string }
   | { type: "context.compacted"; summary: string; model: string }
   | {
@@ -48,16 +48,16 @@ type Said =
     log?: string;
     media?: MediaName[];
   }
-  | ({ type: "child.ended" } & End)
+  | ({ type: "child.ended" } & SaidEnd)
   | { type: "hint" | "nudge" | "reminder"; text: string }
-  | ({ type: "task.ended" } & End);
+  | ({ type: "task.ended" } & SaidEnd);
 
-type Block =
+type SaidBlock =
   | { type: "text"; text: string }
   | { type: "thinking"; thinking: string }
   | { type: "tool_use"; id: string; name: string; input: unknown };
 
-interface End {
+interface SaidEnd {
   readonly status: Status;
   readonly task_id?: string;
   readonly purpose?: string;
@@ -102,7 +102,7 @@ function Entry({ message, calls }: { message: Said; calls: Calls }) {
         </>
       );
     case "tool.replied":
-      return <Reply reply={message} name={calls.get(message.call_id) ?? "a call"} />;
+      return <ToolReply reply={message} name={calls.get(message.call_id) ?? "a call"} />;
     case "child.ended":
       return (
         <>
@@ -139,12 +139,12 @@ function Line({ title, children }: { title: string; children?: ComponentChildren
   );
 }
 
-function Part({ block }: { block: Block }) {
+function Part({ block }: { block: SaidBlock }) {
   switch (block.type) {
     case "text":
       return <Text of={block.text} />;
     case "tool_use":
-      return <Call name={block.name} input={block.input} />;
+      return <CallShown name={block.name} input={block.input} />;
     case "thinking":
       // A provider may keep its thoughts to itself: then there is a signature and no text.
       return block.thinking
@@ -155,7 +155,7 @@ function Part({ block }: { block: Block }) {
   }
 }
 
-function Call({ name, input }: { name: string; input: unknown }) {
+function CallShown({ name, input }: { name: string; input: unknown }) {
   const fields = input !== null && typeof input === "object" ? Object.entries(input) : [];
   return (
     <div class="call">
@@ -174,7 +174,7 @@ function Call({ name, input }: { name: string; input: unknown }) {
   );
 }
 
-interface Replied {
+interface SaidReply {
   readonly content: string;
   readonly is_error?: boolean;
   /** What a tool printed that an agent wrote. */
@@ -182,7 +182,7 @@ interface Replied {
   readonly media?: readonly MediaName[];
 }
 
-function Media({ media: { hash, media_type } }: { media: MediaName }) {
+function MediaShown({ media: { hash, media_type } }: { media: MediaName }) {
   const path = `/media/${hash}`;
   return (
     <p>
@@ -193,7 +193,7 @@ function Media({ media: { hash, media_type } }: { media: MediaName }) {
   );
 }
 
-function Reply({ reply, name }: { reply: Replied; name: string }) {
+function ToolReply({ reply, name }: { reply: SaidReply; name: string }) {
   const end = endIn(reply.content);
   return (
     <>
@@ -205,7 +205,7 @@ function Reply({ reply, name }: { reply: Replied; name: string }) {
           <Text of={reply.content} />
         </div>
       )}
-      {reply.media?.map((media) => <Media key={media.hash} media={media} />)}
+      {reply.media?.map((media) => <MediaShown key={media.hash} media={media} />)}
       {reply.log && (
         <>
           <Line title="Printed" />
@@ -216,7 +216,7 @@ function Reply({ reply, name }: { reply: Replied; name: string }) {
   );
 }
 
-function Ending({ end }: { end: End }) {
+function Ending({ end }: { end: SaidEnd }) {
   const said = end.summary ?? end.result ?? null;
   return (
     <>
@@ -246,7 +246,7 @@ function callsIn(messages: readonly Said[]): Calls {
 }
 
 /** What a child returned travels as JSON; any other text is not an ending. */
-function endIn(content: string): End | null {
+function endIn(content: string): SaidEnd | null {
   if (!content.startsWith('{"status":')) return null;
   try {
     const end = JSON.parse(content);

@@ -11,24 +11,25 @@ import {
   type TreeView,
 } from "../../../db/views/pages.ts";
 import { PAGE_ROWS_MAX } from "../../../runtime/core/limits.ts";
-import type { Draft } from "../../../runtime/passing/drafts.ts";
-import { type LivePage, swap } from "../../frame/stream.ts";
+import type { Draft, Heard } from "../../../runtime/passing/drafts.ts";
 import {
-  bodyId,
-  draftBlockId,
-  draftId,
+  Differ,
+  type DraftLooks,
+  type Fragment,
+  type Item,
+  morph,
+  saidSwaps,
+} from "../../frame/differ.ts";
+import type { LivePage } from "../../frame/stream.ts";
+import { bodyId, draftBlockId, draftId, headId, itemId, listId, outputId, TREE_ID } from "./ids.ts";
+import {
   DraftReply,
   type Family,
-  headId,
-  itemId,
-  listId,
   Output,
-  outputId,
   TaskBody,
   TaskHead,
   TaskItem,
   TaskList,
-  TREE_ID,
   TreeHead,
 } from "./page.tsx";
 
@@ -66,27 +67,20 @@ export function liveTree(
   { outputs, drafts }: Passing,
 ): LivePage {
   let read = first;
-  /** HTML by the id of its element, for what stands in the page already. */
-  const shown = new Map<string, string>();
+  const differ = new Differ();
   const known = new Map<string, TaskMark>();
-  const said = new Map<string, Shown>();
-
-  /** Remembers it, and says whether the page shows something else. */
-  const differs = (id: string, html: string): boolean => {
-    if (shown.get(id) === html) return false;
-    shown.set(id, html);
-    return true;
-  };
+  const heard = new Map<string, Heard>();
 
   const passing = (): string[] =>
     [...known.keys()].flatMap((id) => {
-      const swaps = newlySaid(id, drafts.of(id), said);
+      const said = saidSwaps(heard.get(id) ?? null, drafts.of(id), draftLooks(id));
+      if (said.heard) heard.set(id, said.heard);
+      else heard.delete(id);
       const text = outputs.of(id);
-      if (text === null && !shown.has(outputId(id))) return swaps;
+      // Every task arrives without any.
+      if (text === null && differ.whole([outputId(id)]).length === 0) return said.swaps;
       const html = render(<Output task_id={id} text={text} />);
-      return differs(outputId(id), html)
-        ? [...swaps, swap("outerMorph", outputId(id), html)]
-        : swaps;
+      return [...said.swaps, ...differ.changed([{ id: outputId(id), html }])];
     });
 
   return {
@@ -95,92 +89,57 @@ export function liveTree(
       const marks = read.marks.slice(0, PAGE_ROWS_MAX);
       const touched = marks.filter((mark) => !isSame(mark, known.get(mark.id)));
       const tasks = await findTasks(db, touched.map(({ id }) => id));
-      const head = render(<TreeHead tree={read.tree} marks={read.marks} />);
-      const swaps = differs(TREE_ID, head) ? [swap("outerMorph", TREE_ID, head)] : [];
-      for (const task of tasks) {
-        const line = render(<TaskHead task={task} />);
-        const body = render(<TaskBody task={task} />);
-        const [newLine, newBody] = [
-          differs(headId(task.id), line),
-          differs(bodyId(task.id), body),
-        ];
-        if (!known.has(task.id)) swaps.push(arrival(task, marks, known));
-        else {
-          if (newLine) swaps.push(swap("outerMorph", headId(task.id), line));
-          if (newBody) swaps.push(swap("outerMorph", bodyId(task.id), body));
-        }
-        known.set(task.id, marks.find(({ id }) => id === task.id)!);
-      }
-      return [...swaps, ...passing()];
+      for (const mark of touched) known.set(mark.id, mark);
+      return [
+        ...differ.changed([headOf(read)]),
+        ...differ.put(tasks.map((task) => itemOf(task, marks))),
+        ...passing(),
+      ];
     },
     passing,
     async whole() {
       const family = await readFamily(db, read.marks);
+      const html = render(<TaskList parent_id={null} family={family} />);
       const now = read.marks.flatMap(({ id }) => [
-        ...said.has(id) ? [drawn(id, said.get(id)!.draft)] : [],
-        ...shown.has(outputId(id))
-          ? [swap("outerMorph", outputId(id), shown.get(outputId(id))!)]
-          : [],
+        ...heard.has(id) ? [morph(draftLooks(id).whole(heard.get(id)!.draft))] : [],
+        ...differ.whole([outputId(id)]),
       ]);
-      return [
-        swap("outerMorph", TREE_ID, render(<TreeHead tree={read.tree} marks={read.marks} />)),
-        swap(
-          "outerMorph",
-          listId(null),
-          render(<TaskList parent_id={null} family={family} />),
-        ),
-        ...now,
-      ];
+      return [morph(headOf(read)), morph({ id: listId(null), html }), ...now];
     },
   };
 }
 
-/** A draft as those who are current have seen it: each block up to so many characters. */
-interface Shown {
-  readonly draft: Draft;
-  readonly attempt: number;
-  readonly waiting: string | null;
-  readonly lengths: readonly number[];
+function headOf({ tree, marks }: TreeRead): Fragment {
+  return { id: TREE_ID, html: render(<TreeHead tree={tree} marks={marks} />) };
 }
 
-/** What has been said since: more of a block is put behind it, anything else is drawn anew. */
-function newlySaid(task_id: string, draft: Draft | null, said: Map<string, Shown>): string[] {
-  const before = said.get(task_id);
-  if (!draft) return said.delete(task_id) ? [drawn(task_id, null)] : [];
-  const { attempt, waiting, blocks } = draft;
-  const lengths = blocks.map(({ text }) => text.length);
-  said.set(task_id, { draft, attempt, waiting, lengths });
-  const same = before?.draft === draft && before.attempt === attempt &&
-    before.waiting === waiting && before.lengths.length === lengths.length;
-  if (!same) return [drawn(task_id, draft)];
-  return blocks.flatMap(({ text }, index) => {
-    const from = before.lengths[index];
-    if (from === text.length) return [];
-    const more = render(<span>{text.slice(from)}</span>);
-    return [swap("beforeend", draftBlockId(task_id, index), more)];
-  });
+/** A task arrives alone: its children arrive after it, each behind the one that began before it. */
+function itemOf(task: TaskView, marks: readonly TaskMark[]): Item {
+  const { id, parent_id } = task;
+  const above = marks.slice(0, marks.findIndex((mark) => mark.id === id))
+    .findLast((mark) => mark.parent_id === parent_id);
+  return {
+    id: itemId(id),
+    place: above ? { behind: itemId(above.id) } : { first_in: listId(parent_id) },
+    arriving: () => render(<TaskItem task={task} family={new Map()} />),
+    parts: [
+      { id: headId(id), html: render(<TaskHead task={task} />) },
+      { id: bodyId(id), html: render(<TaskBody task={task} />) },
+    ],
+  };
 }
 
-function drawn(task_id: string, draft: Draft | null): string {
-  return swap(
-    "outerMorph",
-    draftId(task_id),
-    render(<DraftReply task_id={task_id} draft={draft} />),
-  );
-}
-
-/** A new task, alone: its children arrive after it. */
-function arrival(
-  task: TaskView,
-  marks: readonly TaskMark[],
-  known: ReadonlyMap<string, TaskMark>,
-): string {
-  const html = render(<TaskItem task={task} family={new Map()} />);
-  const above = marks.slice(0, marks.findIndex(({ id }) => id === task.id))
-    .findLast(({ id, parent_id }) => parent_id === task.parent_id && known.has(id));
-  return above
-    ? swap("afterend", itemId(above.id), html)
-    : swap("afterbegin", listId(task.parent_id), html);
+function draftLooks(task_id: string): DraftLooks {
+  return {
+    whole: (draft) => ({
+      id: draftId(task_id),
+      html: render(<DraftReply task_id={task_id} draft={draft} />),
+    }),
+    more: (block, text) => ({
+      id: draftBlockId(task_id, block),
+      html: render(<span>{text}</span>),
+    }),
+  };
 }
 
 function isSame(mark: TaskMark, other: TaskMark | undefined): boolean {

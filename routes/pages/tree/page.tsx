@@ -1,26 +1,19 @@
 /** One tree: what was asked, what came of it, and its tasks nested as they asked each other. */
 import type { OpenReview, TaskMark, TaskView, TreeView } from "../../../db/views/pages.ts";
-import { PAGE_ROWS_MAX } from "../../../runtime/core/limits.ts";
+import {
+  COMMENT_CHARS_MAX,
+  PAGE_ROWS_MAX,
+  TASK_LINE_CHARS_MAX,
+} from "../../../runtime/core/limits.ts";
 import { OFFLINE } from "../../../runtime/core/model/offline.ts";
 import { isFinal, type Purpose } from "../../../runtime/core/protocol.ts";
 import type { Draft } from "../../../runtime/passing/drafts.ts";
 import { Badge, duration, Moment, oneLine, Text, Usage } from "../../frame/components.tsx";
+import { bodyId, draftBlockId, draftId, headId, itemId, listId, outputId, TREE_ID } from "./ids.ts";
 import { Journal } from "./journal.tsx";
-
-const LINE_CHARACTERS = 110;
 
 /** Tasks that look back at another one: there for who wants to know, but not in the way. */
 const QUIET: readonly Purpose[] = ["evaluation", "documentation", "summary"];
-
-export const TREE_ID = "tree";
-export const headId = (task_id: string) => `head-${task_id}`;
-export const bodyId = (task_id: string) => `body-${task_id}`;
-export const draftId = (task_id: string) => `draft-${task_id}`;
-export const draftBlockId = (task_id: string, block: number) => `draft-${task_id}-${block}`;
-export const outputId = (task_id: string) => `output-${task_id}`;
-export const itemId = (task_id: string) => `task-${task_id}`;
-/** The list of a task's children; with null the list that holds the root. */
-export const listId = (parent_id: string | null) => `tasks-${parent_id ?? "root"}`;
 
 /** The children of each task, in the order in which they began; the root's parent is null. */
 export type Family = ReadonlyMap<string | null, readonly TaskView[]>;
@@ -151,7 +144,7 @@ function Question({ review: { id, issue, detail } }: { review: OpenReview }) {
       </p>
       {detail !== null && <pre>{detail}</pre>}
       <label for={`comment-${id}`}>Comment</label>
-      <input id={`comment-${id}`} name="comment" maxlength={10_000} />
+      <input id={`comment-${id}`} name="comment" maxlength={COMMENT_CHARS_MAX} />
       <div class="choices">
         <button type="submit" name="decision" value="approved">Approve</button>
         <button type="submit" name="decision" value="rejected" class="secondary">Reject</button>
@@ -194,5 +187,5 @@ function reasonBeside(result: string | null, reason: string | null): string | nu
 /** The journal shows the whole of it. */
 function firstLine(instruction: string): string {
   const [first, ...more] = instruction.split("\n", 2);
-  return oneLine(more.length > 0 ? `${first} …` : first, LINE_CHARACTERS);
+  return oneLine(more.length > 0 ? `${first} …` : first, TASK_LINE_CHARS_MAX);
 }
