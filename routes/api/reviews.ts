@@ -1,6 +1,6 @@
 /** `/api/reviews`: what agents put before a person, and the person's decisions. */
 import { Hono } from "hono";
-import { listReviews } from "../../db/views/api.ts";
+import { listReviews } from "../../db/reviews.ts";
 import { decide, PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { readBody } from "../http/body.ts";

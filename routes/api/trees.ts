@@ -1,7 +1,9 @@
 /** `/api/trees`: begin a tree, list and read trees, their journal and their events. */
 import { Hono } from "hono";
 import * as z from "zod";
-import { findTree, listEntries, listTrees, tasksOf, type TreeView } from "../../db/views/api.ts";
+import { listEntries } from "../../db/entries.ts";
+import { tasksOf } from "../../db/task_views.ts";
+import { findTree, listTrees, type TreeView } from "../../db/trees.ts";
 import { begin, PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import {
   ID_CHARS_MAX,

@@ -5,7 +5,7 @@
 import { Hono } from "hono";
 import type { ComponentChildren } from "preact";
 import { findMedia } from "../../db/media.ts";
-import { newestTrees } from "../../db/views/pages.ts";
+import { newestTrees } from "../../db/trees.ts";
 import { begin, PERSON } from "../../runtime/core/command.ts";
 import { STREAM_RETRY_SECONDS } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";

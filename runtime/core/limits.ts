@@ -360,6 +360,8 @@ export const PAGE_ROWS = 50;
 export const TEXT_CHARS_MAX = 4_000;
 /** Characters of a task's own line on the home page: what fits beside its status and age. */
 export const TREE_LINE_CHARS_MAX = 140;
+/** Characters of an instruction that are read for that line: more than it shows once white space is folded. */
+export const LISTED_CHARS_MAX = 300;
 /** Characters of a task's line on a tree page, where it stands further in and has more beside it. */
 export const TASK_LINE_CHARS_MAX = 110;
 /** Characters of an `Idempotency-Key`: a UUID many times over, and still one line of a log. */

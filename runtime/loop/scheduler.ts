@@ -9,7 +9,8 @@ import { deliveredOf, hasDue, putBack, seeFirst, takeFirst } from "../../db/enve
 import { CLAIM_LOST } from "../../db/entries.ts";
 import { openEffects } from "../../db/outbox.ts";
 import type { Store } from "../../db/store.ts";
-import { endTask, taskRuns, taskWaits } from "../../db/tasks.ts";
+import { endTask } from "../../db/endings.ts";
+import { taskRuns, taskWaits } from "../../db/tasks.ts";
 import { treeRuns } from "../../db/trees.ts";
 import type { Row, Unit } from "../../db/unit.ts";
 import { commitAndTell, type Concerned } from "../commands/commit.ts";

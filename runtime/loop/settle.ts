@@ -3,11 +3,12 @@
  * statement is its guard (the claim still holds), its last one takes the actor's next envelope, so
  * that an actor with more to do goes on without a claim in between.
  */
-import { advanceActor, advanceStuckActor, callStuck } from "../../db/actors.ts";
+import { advanceActor, advanceStuckActor } from "../../db/actors.ts";
+import { callStuck } from "../../db/ladder.ts";
 import { enqueue, removeEnvelope, seeFirst } from "../../db/envelopes.ts";
 import { noteEntry, settleEntry } from "../../db/entries.ts";
 import { addEffect, dropEffects } from "../../db/outbox.ts";
-import { endTask } from "../../db/tasks.ts";
+import { endTask } from "../../db/endings.ts";
 import { setTimer } from "../../db/timers.ts";
 import type { Statement, Unit } from "../../db/unit.ts";
 import { LEASE_MS } from "../core/limits.ts";

@@ -3,7 +3,7 @@ import { claimActor, claimOf } from "../../db/actors.ts";
 import { noteEntry } from "../../db/entries.ts";
 import { deliveredOf, enqueue, putBack, takeFirst } from "../../db/envelopes.ts";
 import { openStore, type Store, StoreError } from "../../db/store.ts";
-import { endTask } from "../../db/tasks.ts";
+import { endTask } from "../../db/endings.ts";
 import type { Statement } from "../../db/unit.ts";
 import { MAILBOX_MAX, MESSAGE_BYTES_MAX, STORE_GROUP_MAX } from "../../runtime/core/limits.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
