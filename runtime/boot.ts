@@ -15,6 +15,7 @@ import type { Address } from "./core/protocol.ts";
 import type { Runnable } from "./core/schedule.ts";
 import type { SupervisorSpec } from "./core/supervision.ts";
 import { type About, type AtWork, Kernel } from "./kernel.ts";
+import { Housekeeping } from "./loop/housekeeping.ts";
 import { Scheduler } from "./loop/scheduler.ts";
 import { Watch } from "./loop/watch.ts";
 import { modelPerformer } from "./model/asking.ts";
@@ -157,6 +158,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
       loop.watch = watch;
       return Promise.resolve(watch);
     },
+    housekeeping: () => Promise.resolve(new Housekeeping({ store, clock })),
   };
   const supervisor = new Supervisor(config.root, starters, clock, log);
   cells.onFull = (id) => {

@@ -341,6 +341,14 @@ export const STORE_GROUPS_AT_ONCE = 2;
 export const STORE_CACHE_KIB = 64 * 1024;
 /** Pages of the log after which it is written back: hot pages are written once for many commits. */
 export const STORE_CHECKPOINT_PAGES = 8_000;
+/** Nothing committed for so long is idle: then the log is written back, in the pauses even of a probe. */
+export const STORE_IDLE_MS = 500;
+/** How long a finished effect and an ended tree's reviews stay for a person who looks into a fault. */
+export const KEPT_MS = 24 * 60 * 60 * 1000;
+/** How often old rows are cleared away: a day of effects is a few rounds an hour. */
+export const HOUSEKEEPING_EVERY_MS = 60_000;
+/** Rows of each table that one round removes: some milliseconds of the store. */
+export const HOUSEKEEPING_ROWS_MAX = 500;
 /** How long the store waits for another process's lock on the database file. */
 export const STORE_BUSY_MS = 5_000;
 /** `/ready` vouches for a write of the last second: however many ask, one a second is made. */
