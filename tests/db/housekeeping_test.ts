@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { addEffect, finishEffect } from "../../db/outbox.ts";
 import { addReview } from "../../db/reviews.ts";
 import { rememberAnswer } from "../../db/idempotency_keys.ts";
-import { endTask } from "../../db/tasks.ts";
+import { endTask } from "../../db/endings.ts";
 import { clearing } from "../../db/housekeeping.ts";
 import { openStore } from "../../db/store.ts";
 import { HOUSEKEEPING_ROWS_MAX, IDEMPOTENCY_MS, KEPT_MS } from "../../runtime/core/limits.ts";
