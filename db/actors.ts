@@ -6,7 +6,7 @@ import type { Db } from "./schema.ts";
 import type { Claim } from "../runtime/core/delivery.ts";
 import { CLAIM_LOST } from "./entries.ts";
 import { OFF_LADDER, RELEASED } from "./ladder.ts";
-import { prepared, query, type Row, type Statement } from "./unit.ts";
+import { prepared, query, type RowOf, type Statement } from "./unit.ts";
 
 /** A new actor; nothing runs until its first envelope. */
 export const addActor = prepared<{ address: string; tree_id: string; kind: string; now: number }>((
@@ -17,10 +17,13 @@ export const addActor = prepared<{ address: string; tree_id: string; kind: strin
  * Takes hold of a live actor that nobody else holds; the epoch that it returns is the claim's token. How
  * long it waited for that says nothing about it: a claim takes it off the ladder, whatever it is for.
  */
-export const claimActor = prepared<
-  { address: string; owner: string; now: number; lease_until: number }
->(
-  ({ address, owner, now, lease_until }) =>
+export const claimActor = prepared(
+  ({ address, owner, now, lease_until }: {
+    address: string;
+    owner: string;
+    now: number;
+    lease_until: number;
+  }) =>
     query.updateTable("actors")
       .set({ epoch: sql`epoch + 1`, owner, lease_until, progress_at: now, ...OFF_LADDER })
       .where("address", "=", address)
@@ -32,10 +35,12 @@ export const claimActor = prepared<
   { returns: "one", expect: "one", refusal: "The actor has ended or somebody else holds it" },
 );
 
-/** The claim that a row which `claimActor` returned stands for. */
-export function claimOf({ address, tree_id, owner, epoch }: Row): Claim {
+/** What claiming gave back, as the claim that it is. */
+export function claimOf(
+  { address, tree_id, owner, epoch }: RowOf<typeof claimActor>,
+): Claim {
   // Nothing else makes one, so that whoever has one has claimed.
-  return { address, tree_id, owner, epoch } as unknown as Claim;
+  return { address, tree_id, owner, epoch } as Claim;
 }
 
 const holds = prepared<{ address: string; owner: string; epoch: number }>(

@@ -3,26 +3,33 @@
  * what follows from it the database does by itself.
  */
 import { sql } from "kysely";
-import type { Ending } from "../runtime/core/protocol.ts";
-import { prepared, query, type Row, type Statement } from "./unit.ts";
+import type { Address, Ending } from "../runtime/core/protocol.ts";
+import { prepared, query, type Rows, type Statement } from "./unit.ts";
+
+/** A unit that ends a task, or the part of one that does, and what it gave back once it is committed. */
+export interface EndOfTask {
+  readonly unit: readonly Statement[];
+  /** The parent that was told; null when nobody had to be. */
+  parentTold(rows: Rows): Address | null;
+}
+
+export interface EndOfSubtree extends EndOfTask {
+  /** Whom it ended: the task and everybody below it who lived. */
+  ended(rows: Rows): Address[];
+}
 
 /**
  * Ends a task. What follows from that, its actor's stop and the end of its tree included, the database
- * does by itself; the parent's envelope is enqueued. The last statement returns `to_address` of a parent
- * that was told.
- * @param ids of the parent's envelope
+ * does by itself; the parent's envelope is enqueued.
+ * @param envelope_id of the parent's envelope
  */
-export function endTask(
-  { id }: { id: string; tree_id: string },
-  ending: Ending,
-  ids: { envelope: string },
-  now: number,
-): Statement[] {
+export function endTask(id: Address, ending: Ending, envelope_id: string, now: number): EndOfTask {
   const { status, result, summary = null, reason = null } = ending;
-  return [
-    end({ id, status, result, summary, reason, now }),
-    tellParent(id, ids.envelope, ending, now),
-  ];
+  const told = tellParent(id, envelope_id, ending, now);
+  return {
+    unit: [end({ id, status, result, summary, reason, now }), told],
+    parentTold: (rows) => rows.of(told).at(0)?.to_address ?? null,
+  };
 }
 
 type Ended = {
@@ -46,26 +53,26 @@ const end = prepared<Ended>(
 );
 
 /**
- * Ends a task from outside, with every task below it that lives at the instant of the commit. The first
- * statement is the guard, the second returns the `id` of each that it ended, the last one `to_address`
- * of a parent that was told.
+ * Ends a task from outside, with every task below it that lives at the instant of the commit.
  * @param spared tasks below it that go on
  */
 export function endSubtree(
-  { id }: { id: string },
+  id: Address,
   ending: Ending,
-  ids: { envelope: string },
-  spared: readonly string[],
+  envelope_id: string,
+  spared: readonly Address[],
   now: number,
-): Statement[] {
+): EndOfSubtree {
   const { status, result, summary = null, reason = null } = ending;
   const below = `The task above it ended: ${reason ?? status}`;
   const spared_json = JSON.stringify(spared);
-  return [
-    isLive({ id }),
-    cut({ id, status, result, summary, reason, below, spared_json, now }),
-    tellParent(id, ids.envelope, ending, now),
-  ];
+  const cutting = cut({ id, status, result, summary, reason, below, spared_json, now });
+  const told = tellParent(id, envelope_id, ending, now);
+  return {
+    unit: [isLive({ id }), cutting, told],
+    ended: (rows) => rows.of(cutting).map(({ id }) => id),
+    parentTold: (rows) => rows.of(told).at(0)?.to_address ?? null,
+  };
 }
 
 const isLive = prepared<{ id: string }>(
@@ -74,8 +81,13 @@ const isLive = prepared<{ id: string }>(
   { returns: "one", expect: "one", refusal: ALREADY },
 );
 
-const cut = prepared<Ended & { below: string; spared_json: string }>(
-  ({ id, status, result, summary, reason, below, spared_json, now }) => {
+const cut = prepared(
+  (
+    { id, status, result, summary, reason, below, spared_json, now }: Ended & {
+      below: string;
+      spared_json: string;
+    },
+  ) => {
     const own = (value: string | null) => sql<string | null>`iif(id = ${id}, ${value}, NULL)`;
     return query.withRecursive(
       "below",
@@ -105,7 +117,7 @@ const cut = prepared<Ended & { below: string; spared_json: string }>(
  * What a call that started a child gets as its result: the summary, if there is one. Only the root
  * gets the result itself, because it passes it on as the tree's.
  */
-function tellParent(id: string, envelope_id: string, ending: Ending, now: number): Statement {
+function tellParent(id: Address, envelope_id: string, ending: Ending, now: number) {
   const { status, result, summary, reason } = ending;
   const why = reason !== undefined ? { reason } : {};
   const whole = JSON.stringify({ status, task_id: id, result, ...why });
@@ -115,7 +127,7 @@ function tellParent(id: string, envelope_id: string, ending: Ending, now: number
   return tell({ id, envelope_id, status, result, reason: reason ?? null, whole, short, now });
 }
 
-const tell = prepared<{
+type Told = {
   id: string;
   envelope_id: string;
   status: string;
@@ -124,8 +136,10 @@ const tell = prepared<{
   whole: string;
   short: string;
   now: number;
-}>(
-  ({ id, envelope_id, status, result, reason, whole, short, now }) =>
+};
+
+const tell = prepared(
+  ({ id, envelope_id, status, result, reason, whole, short, now }: Told) =>
     query.insertInto("envelopes")
       .columns([
         "id",
@@ -162,13 +176,3 @@ const tell = prepared<{
       .returning("to_address"),
   { returns: "one" },
 );
-
-/** Address of the parent that an ending's unit told; null when nobody had to be. */
-export function parentTold(rows: readonly (readonly Row[])[]): string | null {
-  return rows.at(-1)?.[0]?.to_address as string | undefined ?? null;
-}
-
-/** Whom `endSubtree` ended. */
-export function cutBy(rows: readonly (readonly Row[])[]): string[] {
-  return rows[1].map(({ id }) => id as string);
-}

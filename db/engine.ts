@@ -2,12 +2,12 @@
  * Runs groups of units on a database: libSQL's native library for a local file, its client for a
  * remote server. Lives inside the store worker.
  */
-import type { Row, Statement, Unit, UnitResult, Value } from "./unit.ts";
+import type { Row, Statement, Unit, UnitAnswer, Value } from "./unit.ts";
 import { STORE_BUSY_MS, STORE_CACHE_KIB, STORE_CHECKPOINT_PAGES } from "../runtime/core/limits.ts";
 
 /** The port to a libSQL database. A group is one transaction; each unit in it stands or falls alone. */
 export interface Engine {
-  group(units: readonly Unit[]): UnitResult[] | Promise<UnitResult[]>;
+  group(units: readonly Unit[]): UnitAnswer[] | Promise<UnitAnswer[]>;
   /** Runs one statement outside of any group: migrations and reads. */
   run(sql: string, parameters: readonly Value[]): Row[] | Promise<Row[]>;
   /**
@@ -33,7 +33,7 @@ function check(statement: Statement, touched: number): void {
  * What is the unit's own fault (a rule of the schema, a statement that cannot be) is refused like a guard
  * that does not hold: the same unit would fail again. What is the store's (a full disk, a lock) is not.
  */
-function failure(error: unknown): UnitResult {
+function failure(error: unknown): UnitAnswer {
   const reason = error instanceof Error ? error.message : String(error);
   const code = String((error as { code?: unknown }).code ?? "");
   const refused = error instanceof Refused ||
@@ -73,7 +73,7 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
     return row ? [row] : [];
   };
 
-  const runUnit = (unit: Unit): UnitResult => {
+  const runUnit = (unit: Unit): UnitAnswer => {
     db.exec("SAVEPOINT unit");
     try {
       const rows = unit.map((statement): Row[] => {
@@ -167,7 +167,7 @@ export async function openRemote(url: string): Promise<Engine> {
     async group(units) {
       const transaction = await client.transaction("write");
       try {
-        const results: UnitResult[] = [];
+        const results: UnitAnswer[] = [];
         for (const unit of units) {
           await transaction.execute("SAVEPOINT unit");
           try {

@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import { MAILBOX_MAX } from "../runtime/core/limits.ts";
 import type { Address, Message } from "../runtime/core/protocol.ts";
 import type { Delivered } from "../runtime/core/delivery.ts";
-import { prepared, query, type Row, type Statement } from "./unit.ts";
+import { prepared, query, type RowOf, type Statement } from "./unit.ts";
 
 const insert = prepared<{
   id: string;
@@ -65,20 +65,20 @@ export function enqueue(
   return insert({ ...rest, type: message.type, message_json: JSON.stringify(message), now });
 }
 
-/** The envelope in hand that a row which `takeFirst` or `seeFirst` returned stands for, if one did. */
-export function deliveredOf(row: Row | undefined): Delivered | null {
-  if (!row) return null;
-  const { id, type, message_json, attempts } = row;
+/** What `takeFirst` or `seeFirst` gave back, as the envelope in hand that it is; null when nothing was due. */
+export function deliveredOf(
+  [first]: readonly RowOf<typeof takeFirst | typeof seeFirst>[],
+): Delivered | null {
   // Nothing else makes one, so that only what was taken can be settled.
-  return { id, type, message_json, attempts } as unknown as Delivered;
+  return first ? first as Delivered : null;
 }
 
 /**
  * Takes the first envelope of a mailbox, unless it is waiting for its next attempt: what comes after
  * it waits too, so that order holds.
  */
-export const takeFirst = prepared<{ address: string; now: number }>(
-  ({ address, now }) =>
+export const takeFirst = prepared(
+  ({ address, now }: { address: string; now: number }) =>
     query.updateTable("envelopes")
       .set({ attempts: sql`attempts + 1` })
       .where("seq", "=", (eb) =>
@@ -93,8 +93,8 @@ export const takeFirst = prepared<{ address: string; now: number }>(
  * The same for an actor that goes on after a step, without a write: this attempt is counted when it
  * fails, or by the next claim.
  */
-export const seeFirst = prepared<{ address: string; now: number }>(
-  ({ address, now }) =>
+export const seeFirst = prepared(
+  ({ address, now }: { address: string; now: number }) =>
     query.selectFrom(
       query.selectFrom("envelopes")
         .select(["id", "type", "message_json", "due_at", sql<number>`attempts + 1`.as("attempts")])
@@ -114,8 +114,8 @@ export const removeEnvelope = prepared<{ id: string }>(({ id }) =>
 );
 
 /** Whether anything is in a mailbox that could be taken now. */
-export const hasDue = prepared<{ address: string; now: number }>(
-  ({ address, now }) =>
+export const hasDue = prepared(
+  ({ address, now }: { address: string; now: number }) =>
     query.selectFrom("envelopes").select("id").where("to_address", "=", address)
       .where("due_at", "<=", now).limit(1),
   { returns: "one" },

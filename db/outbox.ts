@@ -1,6 +1,8 @@
 /** Effects between their commit and their outcome. */
 import { sql } from "kysely";
-import { prepared, query } from "./unit.ts";
+import type { Claim } from "../runtime/core/delivery.ts";
+import type { OpenEffect } from "../runtime/core/protocol.ts";
+import { prepared, query, type RowOf } from "./unit.ts";
 
 /** In the words of the partial index, which bound values would not match. */
 const isOpen = sql<boolean>`status IN ('pending', 'started', 'waiting')`;
@@ -29,13 +31,26 @@ export const addEffect = prepared<
 );
 
 /** Effects of an actor that are not performed yet, in the order in which they were asked for. */
-export const openEffects = prepared<{ address: string }>(
-  ({ address }) =>
+export const openEffects = prepared(
+  ({ address }: { address: string }) =>
     query.selectFrom("outbox").select(["key", "effect_json", "status", "attempts", "holds"])
       .where("address", "=", address).where(isOpen).where("status", "<>", "waiting")
-      .orderBy("key"),
+      .orderBy("key").$narrowType<Pick<OpenEffect, "status">>(),
   { returns: "all" },
 );
+
+/** What `openEffects` gave back of the actor that is held. */
+export function openEffectsOf(
+  rows: readonly RowOf<typeof openEffects>[],
+  { address, tree_id }: Claim,
+): OpenEffect[] {
+  return rows.map(({ effect_json, ...row }) => ({
+    ...row,
+    address,
+    tree_id,
+    effect: JSON.parse(effect_json),
+  }));
+}
 
 /** Says that a performer begins: one that must not begin twice asks for this first. */
 export const startEffect = prepared<{ key: string }>(

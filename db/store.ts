@@ -7,7 +7,7 @@ import { STORE_GROUP_MAX, STORE_GROUPS_AT_ONCE, STORE_QUEUE_MAX } from "../runti
 import { kyselyOver } from "./dialect.ts";
 import type { Schema } from "./schema.ts";
 import type { StoreReply, StoreRequest } from "./store_worker.ts";
-import type { Row, Unit, UnitResult, Value } from "./unit.ts";
+import { type Row, Rows, type Unit, type UnitAnswer, type UnitResult, type Value } from "./unit.ts";
 
 /** The database could not be opened, or its worker died. The message names the cause. */
 export class StoreError extends Error {
@@ -26,7 +26,7 @@ export interface Store {
   readonly read: Kysely<Schema>;
   /**
    * Makes a unit of work durable.
-   * @returns the rows, or why it was refused; then nothing of it took effect
+   * @returns what its statements gave back, or why it was refused; then nothing of it took effect
    * @throws {StoreError} when the outcome is unknown, because the store died
    */
   commit(unit: Unit): Promise<UnitResult>;
@@ -95,8 +95,8 @@ class Connection {
   readonly #url: string;
   readonly #worker: Worker;
   readonly #reads = new Map<number, Waiting<Row[]>>();
-  readonly #groups = new Map<number, Waiting<UnitResult>[]>();
-  #queue: { unit: Unit; waiting: Waiting<UnitResult> }[] = [];
+  readonly #groups = new Map<number, Waiting<UnitAnswer>[]>();
+  #queue: { unit: Unit; waiting: Waiting<UnitAnswer> }[] = [];
   #scheduled = false;
   readonly #written = new Map<number, Waiting<boolean>>();
   /** Groups that were posted: in all, at the last look, and when the log was last written back. */
@@ -154,7 +154,9 @@ class Connection {
       return Promise.resolve({ ok: false, refused: false, reason });
     }
     return new Promise((resolve, reject) => {
-      this.#queue.push({ unit, waiting: { resolve, reject } });
+      const answered = (answer: UnitAnswer) =>
+        resolve(answer.ok ? { ok: true, rows: new Rows(unit, answer.rows) } : answer);
+      this.#queue.push({ unit, waiting: { resolve: answered, reject } });
       this.#postLater();
     });
   }
@@ -232,7 +234,7 @@ class Connection {
   #onReply(reply: StoreReply): void {
     switch (reply.type) {
       case "group": {
-        const results = JSON.parse(reply.results) as UnitResult[];
+        const results = JSON.parse(reply.results) as UnitAnswer[];
         this.#take(reply.id).forEach(({ resolve }, index) => resolve(results[index]));
         return;
       }
@@ -260,7 +262,7 @@ class Connection {
     }
   }
 
-  #take(id: number): Waiting<UnitResult>[] {
+  #take(id: number): Waiting<UnitAnswer>[] {
     const group = this.#groups.get(id) ?? [];
     this.#groups.delete(id);
     if (this.#queue.length > 0) this.#postLater();

@@ -15,7 +15,11 @@ import type { Schema } from "./schema.ts";
 export type Value = string | number | null;
 export type Row = Record<string, Value>;
 
-export interface Statement {
+/** Of types only: what a row looks like that a statement gives back. */
+declare const row: unique symbol;
+
+export interface Statement<Given = unknown> {
+  readonly [row]?: Given;
   readonly sql: string;
   readonly parameters: readonly Value[];
   /** `one`: exactly one row must be touched; `some`: at least one. Otherwise the unit is refused. */
@@ -28,10 +32,51 @@ export interface Statement {
 
 export type Unit = readonly Statement[];
 
-/** The rows of each statement, or why nothing of the unit took effect. */
-export type UnitResult =
+/** Why nothing of a unit took effect. */
+interface Refused {
+  readonly ok: false;
+  /** By a guard of its own; otherwise it failed. */
+  readonly refused: boolean;
+  readonly reason: string;
+}
+
+/** What an engine answers: the rows of each statement, in their order. */
+export type UnitAnswer =
   | { readonly ok: true; readonly rows: readonly (readonly Row[])[] }
-  | { readonly ok: false; readonly refused: boolean; readonly reason: string };
+  | Refused;
+
+export type UnitResult = { readonly ok: true; readonly rows: Rows } | Refused;
+
+/**
+ * What the statements of a committed unit gave back. Whoever built the unit keeps the statement and asks by
+ * it, wherever in the unit it stands:
+ *
+ *     const claiming = claimActor({ … });
+ *     const result = await store.commit([claiming, taskRuns({ … })]);
+ *     const [actor] = result.ok ? result.rows.of(claiming) : [];
+ */
+export class Rows {
+  readonly #unit: Unit;
+  readonly #rows: readonly (readonly Row[])[];
+
+  constructor(unit: Unit, rows: readonly (readonly Row[])[]) {
+    this.#unit = unit;
+    this.#rows = rows;
+  }
+
+  /** @throws {Error} for a statement of another unit */
+  of<Given>(statement: Statement<Given>): readonly Given[] {
+    const at = this.#unit.indexOf(statement);
+    if (at < 0) throw new Error(`Not a statement of this unit: ${statement.sql}`);
+    // The query that the statement was built from gives such rows.
+    return this.#rows[at] as readonly Given[];
+  }
+}
+
+/** What a row looks like that a statement, or a function that builds it, gives back. */
+export type RowOf<Of> = Of extends Statement<infer Given> ? Given
+  : Of extends (...args: never[]) => Statement<infer Given> ? Given
+  : never;
 
 /** Builds and types queries; runs none. */
 export const query = new Kysely<Schema>({
@@ -43,14 +88,17 @@ export const query = new Kysely<Schema>({
   },
 });
 
-interface Compilable {
-  compile(): CompiledQuery;
+interface Compilable<Given> {
+  compile(): CompiledQuery<Given>;
 }
 
 type Expectation = Pick<Statement, "expect" | "returns" | "refusal">;
 
 /** A query as a statement of a unit. */
-export function statement(built: Compilable, expectation: Expectation = {}): Statement {
+export function statement<Given>(
+  built: Compilable<Given>,
+  expectation: Expectation = {},
+): Statement<Given> {
   const { sql, parameters } = built.compile();
   return { sql, parameters: parameters as Value[], ...expectation };
 }
@@ -64,12 +112,13 @@ class Placeholder {
  * Builds a query once and gives a function that only fills in its values: compiling costs more than
  * running it, and the statements of the hot path run thousands of times a second.
  *
- * `build` receives an object whose every field is a placeholder of the field's type.
+ * `build` receives an object whose every field is a placeholder of the field's type. What rows look like is
+ * known of a statement whose builder says the type of its parameters itself.
  */
-export function prepared<Params extends { [name: string]: Value }>(
-  build: (params: Params) => Compilable,
+export function prepared<Params extends { [name: string]: Value }, Given = unknown>(
+  build: (params: Params) => Compilable<Given>,
   expectation: Expectation = {},
-): (params: Params) => Statement {
+): (params: Params) => Statement<Given> {
   const placeholders = new Proxy({}, {
     get: (_, name) => new Placeholder(String(name)),
   }) as Params;

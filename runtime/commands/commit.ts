@@ -3,7 +3,7 @@
  * tree's watchers and the loop. What was refused, or whose outcome is unknown, is told to nobody.
  */
 import type { Store } from "../../db/store.ts";
-import type { Row, Unit, UnitResult } from "../../db/unit.ts";
+import type { Rows, Unit, UnitResult } from "../../db/unit.ts";
 import type { Address } from "../core/protocol.ts";
 import type { Runnable } from "../core/schedule.ts";
 import type { Loop, News } from "../ports.ts";
@@ -29,13 +29,13 @@ export interface Committing {
 
 /**
  * Commits a unit and tells whom it concerns.
- * @param concerned by the rows that the unit's statements returned
- * @returns the rows, or why nothing took effect; a store that died answers `refused: false`: nobody knows
+ * @param concerned by what the unit's statements gave back
+ * @returns what they gave back, or why nothing took effect; a store that died answers `refused: false`: nobody knows
  */
 export async function commitAndTell(
   { store, news, loop }: Committing,
   unit: Unit,
-  concerned: (rows: readonly (readonly Row[])[]) => Concerned,
+  concerned: (rows: Rows) => Concerned,
 ): Promise<UnitResult> {
   const result = await store.commit(unit).catch(unknownOutcome);
   if (!result.ok) return result;

@@ -1,5 +1,5 @@
 /** How a task ends from outside, with everything below it: shared by the verbs and the loop. */
-import { cutBy, endSubtree, parentTold } from "../../db/endings.ts";
+import { endSubtree } from "../../db/endings.ts";
 import type { Address, Ending } from "../core/protocol.ts";
 import type { Clock, Ids } from "../ports.ts";
 import type { Work } from "./work.ts";
@@ -14,15 +14,14 @@ export function ending(
   end: Ending,
   spared: readonly Address[] = [],
 ): Omit<Work, "answer"> {
-  const unit = endSubtree({ id }, end, { envelope: ids.next() }, spared, clock.now());
+  const { unit, ended, parentTold } = endSubtree(id, end, ids.next(), spared, clock.now());
   return {
     unit,
     concerned: (rows) => {
-      const own = rows.slice(0, unit.length);
-      const parent = parentTold(own);
+      const parent = parentTold(rows);
       return {
         trees: [tree_id],
-        drop: cutBy(own),
+        drop: ended(rows),
         wake: parent === null ? [] : [{ address: parent, tree_id, priority, urgent: false }],
       };
     },

@@ -43,7 +43,7 @@ export const resolve: Verb<VerbOf<"resolve">> = async (reading, { action, commen
       return {
         ...done,
         unit: [isStuck({ address: id }), ...cut.unit],
-        concerned: (rows) => cut.concerned(rows.slice(1)),
+        concerned: cut.concerned,
       };
     }
     case "flag": {

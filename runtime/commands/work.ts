@@ -1,6 +1,6 @@
 /** What a verb makes of a command: a unit of work, and whom it concerns once it is committed. */
 import type { Db } from "../../db/schema.ts";
-import type { Row, Unit } from "../../db/unit.ts";
+import type { Rows, Unit } from "../../db/unit.ts";
 import { type By, byText } from "../core/command.ts";
 import type { Clock, Ids } from "../ports.ts";
 import type { Concerned } from "./commit.ts";
@@ -16,7 +16,7 @@ export interface Reading {
 
 export interface Work<Answer = unknown> {
   readonly unit: Unit;
-  readonly concerned: (rows: readonly (readonly Row[])[]) => Concerned;
+  readonly concerned: (rows: Rows) => Concerned;
   /** What whoever commanded it wants to know of it. */
   readonly answer: Answer;
   /** The tree that it is about. */

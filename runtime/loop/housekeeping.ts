@@ -41,8 +41,10 @@ export class Housekeeping implements Child {
 
   /** A full round is followed by the next one at once, with room for others' commits in between. */
   readonly #clear = async (): Promise<number> => {
-    const result = await this.#store.commit(clearing(this.#clock.now()));
-    const full = result.ok && result.rows.some(({ length }) => length >= HOUSEKEEPING_ROWS_MAX);
+    const unit = clearing(this.#clock.now());
+    const result = await this.#store.commit(unit);
+    const full = result.ok &&
+      unit.some((each) => result.rows.of(each).length >= HOUSEKEEPING_ROWS_MAX);
     return full ? STORE_IDLE_MS : HOUSEKEEPING_EVERY_MS;
   };
 

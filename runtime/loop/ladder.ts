@@ -74,7 +74,7 @@ export class LadderLook {
       const carried = action ? await this.#carry(task, action, now) : null;
       const result = await commitAndTell(this.#ports, [stand, ...carried?.unit ?? []], (rows) => ({
         trees: [task.tree_id],
-        ...carried?.concerned(rows.slice(1)),
+        ...carried?.concerned(rows),
       }));
       return state.rung === "supervised" ? whyRefused(result) : null;
     } catch (error) {

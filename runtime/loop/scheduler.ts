@@ -7,12 +7,12 @@ import { claimActor, claimOf, releaseActor, renewLeases, stillHeld } from "../..
 import { buryEnvelope } from "../../db/dead_letters.ts";
 import { deliveredOf, hasDue, putBack, seeFirst, takeFirst } from "../../db/envelopes.ts";
 import { CLAIM_LOST } from "../../db/entries.ts";
-import { openEffects } from "../../db/outbox.ts";
+import { openEffects, openEffectsOf } from "../../db/outbox.ts";
 import type { Store } from "../../db/store.ts";
-import { endTask } from "../../db/endings.ts";
+import { type EndOfTask, endTask } from "../../db/endings.ts";
 import { taskRuns, taskWaits } from "../../db/tasks.ts";
 import { treeRuns } from "../../db/trees.ts";
-import type { Row, Unit } from "../../db/unit.ts";
+import type { Rows, Unit } from "../../db/unit.ts";
 import { commitAndTell, type Concerned } from "../commands/commit.ts";
 import {
   type Action,
@@ -23,11 +23,11 @@ import {
 } from "../core/activation.ts";
 import type { Claim, Fault } from "../core/delivery.ts";
 import { LEASE_MS, LEASE_RENEW_MS, STOP_GRACE_MS } from "../core/limits.ts";
-import type { Address, Effect, OpenEffect } from "../core/protocol.ts";
+import type { Address } from "../core/protocol.ts";
 import { type Runnable, Schedule } from "../core/schedule.ts";
 import type { Step } from "../cells/frames.ts";
 import type { Cells, Child, Clock, Ids, Log, Loop, News, Outbox } from "../ports.ts";
-import { settle, type Settling } from "./settle.ts";
+import { settle } from "./settle.ts";
 
 export interface SchedulerPorts {
   readonly store: Store;
@@ -58,8 +58,6 @@ interface Life {
   /** Calls off the pause that its state asked for, if one is under way. */
   callOff: (() => void) | null;
 }
-
-type Rows = readonly (readonly Row[])[];
 
 export class Scheduler implements Child, Omit<Loop, "expect"> {
   readonly gone: Promise<string | null>;
@@ -261,25 +259,30 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
     const { clock } = this.#ports;
     const { address, tree_id } = runnable;
     const now = clock.now();
+    const { owner } = this.#config;
+    const claiming = claimActor({ address, owner, now, lease_until: now + LEASE_MS });
+    const taking = takeFirst({ address, now });
+    const looking = openEffects({ address });
     return this.#commit(
       life,
       [
-        claimActor({ address, owner: this.#config.owner, now, lease_until: now + LEASE_MS }),
-        takeFirst({ address, now }),
-        openEffects({ address }),
+        claiming,
+        taking,
+        looking,
         taskRuns({ id: address, now }),
         treeRuns({ id: tree_id, now }),
       ],
       () => ({ trees: [tree_id] }),
-      ([[actor], envelopes, effects]) => {
+      (rows) => {
+        const [actor] = rows.of(claiming);
         const claim = claimOf(actor);
         return {
           type: "claimed",
           claim,
-          kind: actor.kind as string,
-          state_json: actor.state_json as string | null,
-          effects: effects.map((row) => effectOf(row, claim)),
-          delivered: deliveredOf(envelopes[0]),
+          kind: actor.kind,
+          state_json: actor.state_json,
+          effects: openEffectsOf(rows.of(looking), claim),
+          delivered: deliveredOf(rows.of(taking)),
         };
       },
     );
@@ -287,12 +290,12 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
 
   #take(life: Life, { held: { claim } }: Extract<Action, { do: "take" }>): Promise<void> {
     const { address } = life;
-    const unit = [seeFirst({ address, now: this.#ports.clock.now() }), openEffects({ address })];
-    return this.#commit(life, unit, () => ({}), ([[first], effects]) => ({
+    const seeing = seeFirst({ address, now: this.#ports.clock.now() });
+    const looking = openEffects({ address });
+    return this.#commit(life, [seeing, looking], () => ({}), (rows) => ({
       type: "taken",
-      due: effects.map((row) => effectOf(row, claim))
-        .filter(({ key }) => !life.under_way.has(key)),
-      delivered: deliveredOf(first),
+      due: openEffectsOf(rows.of(looking), claim).filter(({ key }) => !life.under_way.has(key)),
+      delivered: deliveredOf(rows.of(seeing)),
     }));
   }
 
@@ -309,10 +312,10 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
         trees: [held.claim.tree_id],
         wake: [
           ...settling.woken.map((address) => ({ ...held.runnable, address })),
-          ...step.ending ? parentOf(rows, held.runnable) : [],
+          ...parentOf(settling, rows, held.runnable),
         ],
       }),
-      (rows) => settledOf(settling, rows),
+      (rows) => ({ type: "settled", due: settling.due, delivered: settling.taken(rows) }),
     );
   }
 
@@ -329,32 +332,27 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
     const { ids, clock } = this.#ports;
     const { address, tree_id } = held.claim;
     const now = clock.now();
-    const fresh = { entry: ids.next(), envelope: ids.next() };
-    const ending = { status: "failed", result: null, reason } as const;
+    const end = endTask(address, { status: "failed", result: null, reason }, ids.next(), now);
     return this.#commit(
       life,
       [
         stillHeld(held.claim),
         ...buryEnvelope(delivered, reason, now),
-        ...endTask({ id: address, tree_id }, ending, fresh, now),
+        ...end.unit,
       ],
-      (rows) => ({ trees: [tree_id], wake: parentOf(rows, held.runnable) }),
+      (rows) => ({ trees: [tree_id], wake: parentOf(end, rows, held.runnable) }),
       () => ({ type: "buried" }),
     );
   }
 
   #passivate(life: Life, { claim }: Extract<Action, { do: "passivate" }>): Promise<void> {
     const { address, epoch, tree_id } = claim;
+    const due = hasDue({ address, now: this.#ports.clock.now() });
     return this.#commit(
       life,
-      [
-        stillHeld(claim),
-        releaseActor({ address, epoch }),
-        taskWaits({ id: address }),
-        hasDue({ address, now: this.#ports.clock.now() }),
-      ],
+      [stillHeld(claim), releaseActor({ address, epoch }), taskWaits({ id: address }), due],
       () => ({ trees: [tree_id] }),
-      (rows) => ({ type: "passivated", due: rows.at(-1)!.length > 0 }),
+      (rows) => ({ type: "passivated", due: rows.of(due).length > 0 }),
     );
   }
 
@@ -418,24 +416,11 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
   }
 }
 
-function settledOf({ due }: Settling, rows: Rows): Event {
-  return { type: "settled", due, delivered: deliveredOf(rows.at(-1)![0]) };
-}
-
-/** A parent that the last statement of `endTask` told. */
-function parentOf(rows: Rows, runnable: Runnable): Runnable[] {
-  const address = rows.at(-1)![0]?.to_address as string | undefined;
-  return address === undefined ? [] : [{ ...runnable, address, urgent: false }];
-}
-
-function effectOf(row: Row, { address, tree_id }: Claim): OpenEffect {
-  return {
-    key: row.key as string,
-    address,
-    tree_id,
-    holds: row.holds as OpenEffect["holds"],
-    effect: JSON.parse(row.effect_json as string) as Effect,
-    status: row.status as OpenEffect["status"],
-    attempts: row.attempts as number,
-  };
+function parentOf(
+  { parentTold }: Pick<EndOfTask, "parentTold">,
+  rows: Rows,
+  runnable: Runnable,
+): Runnable[] {
+  const address = parentTold(rows);
+  return address === null ? [] : [{ ...runnable, address, urgent: false }];
 }

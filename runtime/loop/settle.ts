@@ -5,12 +5,12 @@
  */
 import { advanceActor, advanceStuckActor } from "../../db/actors.ts";
 import { callStuck } from "../../db/ladder.ts";
-import { enqueue, removeEnvelope, seeFirst } from "../../db/envelopes.ts";
+import { deliveredOf, enqueue, removeEnvelope, seeFirst } from "../../db/envelopes.ts";
 import { noteEntry, settleEntry } from "../../db/entries.ts";
 import { addEffect, dropEffects } from "../../db/outbox.ts";
-import { endTask } from "../../db/endings.ts";
+import { type EndOfTask, endTask } from "../../db/endings.ts";
 import { setTimer } from "../../db/timers.ts";
-import type { Statement, Unit } from "../../db/unit.ts";
+import type { Rows, Statement, Unit } from "../../db/unit.ts";
 import { LEASE_MS } from "../core/limits.ts";
 import type { Next } from "../core/actor.ts";
 import type { Claim, Delivered } from "../core/delivery.ts";
@@ -24,6 +24,10 @@ export interface Settling {
   readonly due: readonly OpenEffect[];
   /** Actors that have an envelope once it is. */
   readonly woken: readonly Address[];
+  /** The parent that an end was told. */
+  readonly parentTold: EndOfTask["parentTold"];
+  /** The actor's next envelope. */
+  readonly taken: (rows: Rows) => Delivered | null;
 }
 
 /** What a step writes that answers the envelope which was delivered. */
@@ -97,12 +101,14 @@ export function settle(
     }
   });
   if (step.ending) {
-    const fresh = { entry: ids.next(), envelope: ids.next() };
-    unit.push(...endTask({ id: address, tree_id }, step.ending, fresh, now));
-    return { unit, due: [], woken };
+    const end = endTask(address, step.ending, ids.next(), now);
+    unit.push(...end.unit);
+    return { unit, due: [], woken, parentTold: end.parentTold, taken: () => null };
   }
-  unit.push(seeFirst({ address, now }));
-  return { unit, due, woken };
+  const seeing = seeFirst({ address, now });
+  unit.push(seeing);
+  const taken = (rows: Rows) => deliveredOf(rows.of(seeing));
+  return { unit, due, woken, parentTold: () => null, taken };
 }
 
 /** An agent counts as running during model calls and tools, not while it waits for others. */

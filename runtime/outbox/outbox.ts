@@ -7,7 +7,7 @@
 import { buryEffect } from "../../db/dead_letters.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { EFFECT_GONE, finishEffect, holdEffect, startEffect } from "../../db/outbox.ts";
-import { endTask, parentTold } from "../../db/endings.ts";
+import { endTask } from "../../db/endings.ts";
 import { touchTask } from "../../db/tasks.ts";
 import { toolsOf } from "../../db/tools.ts";
 import type { Unit } from "../../db/unit.ts";
@@ -241,11 +241,10 @@ export class EffectOutbox implements Outbox {
           now,
         )]
         : [];
-      const before = [...head, ...told];
       return {
-        unit: [...before, ...work?.unit ?? []],
+        unit: [...head, ...told, ...work?.unit ?? []],
         concerned: (rows) => {
-          const also: Concerned = work?.concerned(rows.slice(before.length)) ?? {};
+          const also: Concerned = work?.concerned(rows) ?? {};
           return {
             trees: [...own.trees, ...also.trees ?? []],
             drop: also.drop ?? [],
@@ -295,12 +294,10 @@ export class EffectOutbox implements Outbox {
     for (let attempt = 1;; attempt++) {
       const now = clock.now();
       const ending = { status: "failed", result: null, reason } as const;
-      const end = endTask({ id: due.address, tree_id: due.tree_id }, ending, {
-        envelope: ids.next(),
-      }, now);
-      const unit = [...buryEffect(due.key, reason, now), ...end];
+      const end = endTask(due.address, ending, ids.next(), now);
+      const unit = [...buryEffect(due.key, reason, now), ...end.unit];
       const result = await this.#tell(unit, (rows) => {
-        const parent = parentTold(rows);
+        const parent = end.parentTold(rows);
         return {
           trees: [due.tree_id],
           drop: [due.address],

@@ -113,9 +113,8 @@ Deno.test("reviews are cleared away a day after their tree has ended, those of a
   await using db = await tempStore({ seeded: true });
   const [ended, live] = [await addTestTree(db), await addTestTree(db)];
   await db.commit([review(ended, "a"), review(live, "b")]);
-  const fresh = { entry: "entry", envelope: "envelope" };
-  const task = { id: ended.root_id, tree_id: ended.tree_id };
-  await db.commit(endTask(task, { status: "done", result: "2" }, fresh, 10));
+  const end = endTask(ended.root_id, { status: "done", result: "2" }, "envelope", 10);
+  await db.commit(end.unit);
   await db.commit(clearing(10 + KEPT_MS));
   assert.deepEqual(await idsIn(db, "reviews"), ["a", "b"]);
   await db.commit(clearing(11 + KEPT_MS));

@@ -27,13 +27,12 @@ const hint = ({ tree_id, root_id }: Tree, id: string, text = "x") =>
   enqueue({ id, tree_id, to: root_id, from: "person", message: { type: "hint", text } }, 1);
 
 async function claim(db: TempStore, { root_id }: Tree, owner = "me", now = 1) {
-  const [[actor], [envelope]] = await db.commit([
-    claimActor({ address: root_id, owner, now, lease_until: now + 1000 }),
-    takeFirst({ address: root_id, now }),
-  ]);
-  const delivered = deliveredOf(envelope);
-  assert.ok(delivered);
-  return { claim: claimOf(actor), envelope: delivered };
+  const claiming = claimActor({ address: root_id, owner, now, lease_until: now + 1000 });
+  const taking = takeFirst({ address: root_id, now });
+  const rows = await db.commit([claiming, taking]);
+  const envelope = deliveredOf(rows.of(taking));
+  assert.ok(envelope);
+  return { claim: claimOf(rows.of(claiming)[0]), envelope };
 }
 
 const step = (envelope: Delivered, more: Partial<Step> = {}): Step => ({
@@ -134,6 +133,19 @@ Deno.test("more units than one group holds are committed in the order in which t
   assert.deepEqual(rows.map(({ id }) => id), Array.from({ length: many }, (_, at) => `n${at}`));
 });
 
+Deno.test("what a statement gave back is asked for by the statement, wherever in a unit it stands", async () => {
+  await using db = await tempStore({ seeded: true });
+  const [one, other] = [await addTestTree(db), await addTestTree(db)];
+  const taking = [one, other].map(({ root_id }) => takeFirst({ address: root_id, now: 1 }));
+  for (const unit of [taking, [note(one, "n"), ...taking.toReversed()]]) {
+    const rows = await db.commit(unit);
+    const started = await db.store.read.selectFrom("envelopes").select("id")
+      .where("to_address", "in", [one.root_id, other.root_id]).orderBy("seq").execute();
+    assert.deepEqual(taking.map((each) => rows.of(each)[0].id), started.map(({ id }) => id));
+    assert.throws(() => rows.of(hint(one, "h")), /Not a statement of this unit/);
+  }
+});
+
 Deno.test("a unit whose expectation fails is refused with the words of its guard", async () => {
   await using db = await tempStore({ seeded: true });
   const result = await db.store.commit([
@@ -156,11 +168,11 @@ Deno.test("an actor that somebody holds cannot be claimed before the lease is ov
   await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const held = await claim(db, tree, "me", 1);
-  const again = (now: number) => [
-    claimActor({ address: tree.root_id, owner: "you", now, lease_until: now + 1000 }),
-  ];
-  assert.match(await refusal(db.store, again(1001)), /somebody else holds it/);
-  const [[actor]] = await db.commit(again(1002));
+  const again = (now: number) =>
+    claimActor({ address: tree.root_id, owner: "you", now, lease_until: now + 1000 });
+  assert.match(await refusal(db.store, [again(1001)]), /somebody else holds it/);
+  const claiming = again(1002);
+  const [actor] = (await db.commit([claiming])).of(claiming);
   assert.equal(actor.epoch, held.claim.epoch + 1);
 });
 
@@ -168,12 +180,7 @@ Deno.test("a task that has ended cannot be claimed, and cannot end a second time
   await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const end = (status: "done" | "failed") =>
-    endTask(
-      { id: tree.root_id, tree_id: tree.tree_id },
-      { status, result: "x" },
-      { envelope: ulids.next() },
-      2,
-    );
+    endTask(tree.root_id, { status, result: "x" }, ulids.next(), 2).unit;
   await db.commit(end("done"));
   const before = await everyRow(db.store, TABLES);
   assert.match(await refusal(db.store, end("failed")), /has ended already/);
@@ -280,9 +287,7 @@ Deno.test("an envelope cannot be sent into another tree, to nobody, or to who ha
   const [mine, other] = [await addTestTree(db), await addTestTree(db)];
   await refusal(db.store, [hint({ tree_id: mine.tree_id, root_id: other.root_id }, "a")]);
   await refusal(db.store, [hint({ tree_id: mine.tree_id, root_id: "nobody" }, "b")]);
-  const ids = { envelope: "e2" };
-  const ending = { status: "done", result: "x" } as const;
-  await db.commit(endTask({ id: mine.root_id, tree_id: mine.tree_id }, ending, ids, 2));
+  await db.commit(endTask(mine.root_id, { status: "done", result: "x" }, "e2", 2).unit);
   await refusal(db.store, [hint(mine, "c")]);
 });
 
@@ -290,11 +295,14 @@ Deno.test("an envelope that waits for its next attempt holds back those behind i
   await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   await db.commit([hint(tree, "second")]);
-  const [[first]] = await db.commit([takeFirst({ address: tree.root_id, now: 1 })]);
-  await db.commit([putBack({ id: first.id as string, due_at: 500, attempts: 1 })]);
-  const take = (now: number) => db.commit([takeFirst({ address: tree.root_id, now })]);
-  assert.deepEqual(await take(499), [[]]);
-  const [[again]] = await take(500);
+  const take = async (now: number) => {
+    const taking = takeFirst({ address: tree.root_id, now });
+    return (await db.commit([taking])).of(taking);
+  };
+  const [first] = await take(1);
+  await db.commit([putBack({ id: first.id, due_at: 500, attempts: 1 })]);
+  assert.deepEqual(await take(499), []);
+  const [again] = await take(500);
   assert.deepEqual([again.id, again.attempts], [first.id, 2]);
 });
 

@@ -1,6 +1,7 @@
 /** `/ready` vouches for a write, and for no more writes than needed. */
 import assert from "node:assert/strict";
 import type { Store } from "../../db/store.ts";
+import { Rows, type UnitResult } from "../../db/unit.ts";
 import { health } from "../../routes/api/health.ts";
 import { Liveness } from "../../runtime/commands/liveness.ts";
 import { HandClock } from "../support/clock.ts";
@@ -80,7 +81,7 @@ Deno.test("a write that was refused, and a store that is gone, are not ready", a
 });
 
 Deno.test("a write that takes more than two seconds is none, and no second one is made beside it", async () => {
-  const slow = Promise.withResolvers<{ ok: true; rows: [] }>();
+  const slow = Promise.withResolvers<UnitResult>();
   const { clock, ready, writes } = asked({ commit: () => slow.promise });
   const first = ready();
   await Promise.resolve();
@@ -88,7 +89,7 @@ Deno.test("a write that takes more than two seconds is none, and no second one i
   assert.match((await first).reason, /not taken a write for 2 s/);
   assert.match((await ready()).reason, /not taken a write for 2 s/);
   assert.equal(writes(), 1);
-  slow.resolve({ ok: true, rows: [] });
+  slow.resolve({ ok: true, rows: new Rows([], []) });
   await until("that it is ready again", async () => {
     clock.advance(1_000);
     return (await ready()).status === "ready";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { seeding } from "../../db/seeding.ts";
 import { openStore, type Store } from "../../db/store.ts";
-import type { Row, Unit } from "../../db/unit.ts";
+import { Rows, type Unit } from "../../db/unit.ts";
 import { begin } from "../../runtime/commands/begin.ts";
 import { PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import { type Clock, ulids } from "../../runtime/ports.ts";
@@ -14,8 +14,8 @@ export interface TempStore extends AsyncDisposable {
   /** Of the database, as `openStore` takes it. */
   readonly url: string;
   readonly folder: string;
-  /** Commits a unit that must succeed; gives the rows of each statement. */
-  commit(unit: Unit): Promise<readonly (readonly Row[])[]>;
+  /** Commits a unit that must succeed; gives what its statements gave back. */
+  commit(unit: Unit): Promise<Rows>;
 }
 
 /** An empty database, or one with the seeds. */
@@ -54,7 +54,7 @@ export async function addTestTree(
   const work = await begin(reading, { verb: "begin", ...asked }, PERSON);
   await commit(work.unit);
   const { tree_id } = work.answer;
-  return { tree_id, root_id: work.concerned([]).wake![0].address };
+  return { tree_id, root_id: work.concerned(new Rows([], [])).wake![0].address };
 }
 
 /** Whether a unit was refused, and why. */
