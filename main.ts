@@ -6,9 +6,17 @@ import { root } from "./actors/root.ts";
 import { seeding } from "./db/seeding.ts";
 import { openStore, type Store, StoreError } from "./db/store.ts";
 import { createApp } from "./routes/app.ts";
+import { type Answer, Listening } from "./routes/http/server.ts";
 import { type Config, ConfigError, readConfig } from "./runtime/core/config.ts";
 import { EXIT } from "./runtime/core/exit.ts";
-import { VARIABLES } from "./runtime/core/launch.ts";
+import { streamsMax } from "./runtime/core/descriptors.ts";
+import { HEARTBEAT, VARIABLES } from "./runtime/core/launch.ts";
+import {
+  DESCRIPTORS_UNKNOWN,
+  KERNEL_BEAT_MS,
+  SHUTDOWN_MS,
+  SPARE_MAX,
+} from "./runtime/core/limits.ts";
 import type { Provider } from "./runtime/core/model/messages.ts";
 import { OFFLINE } from "./runtime/core/model/offline.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
@@ -20,6 +28,7 @@ import { readModels, readPlaybooks, readSeeds } from "./seeds/mod.ts";
 const log = (line: string) => console.error(line);
 
 async function main([command, ...flags]: string[]): Promise<number> {
+  if (flags.includes("--heartbeat")) beat();
   const config = readConfig(
     Object.fromEntries(VARIABLES.map((name) => [name, Deno.env.get(name)])),
   );
@@ -45,9 +54,9 @@ async function main([command, ...flags]: string[]): Promise<number> {
 /** Runs the kernel and its page until the launcher closes our input. */
 async function serve(config: Config, folder: DataFolder): Promise<number> {
   // The port first: who cannot serve must not take up work. Until the kernel runs, it says so.
-  let answer: (request: Request) => Response | Promise<Response> = () =>
+  let answer: Answer = () =>
     new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
-  const server = listen(config, (request) => answer(request));
+  const server = new Listening(config, (request) => answer(request), log);
   const layers = await probeLayers();
   const provider = await answering(config, folder);
   const kernel = await Kernel.start({
@@ -74,15 +83,15 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
       if (store.created) await seedInto(store, false);
     },
   });
-  answer = createApp(kernel, config).fetch;
-  const { hostname, port } = server.addr as Deno.NetAddr;
-  const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  const descriptors = Number(Deno.env.get("TROUPE_DESCRIPTORS")) || DESCRIPTORS_UNKNOWN;
+  answer = createApp(kernel, config, streamsMax(descriptors, config.max_concurrent_agents)).fetch;
+  const { url } = server;
   await folder.sign({ pid: Deno.pid, url });
   console.log(`Troupe is ready on ${url}`);
   console.log(greeting(config, provider));
   console.log(describeLayers(layers, config.containment));
 
-  const why = await Promise.race([kernel.gone, launcherGone()]);
+  const why = await Promise.race([kernel.gone, server.gone, launcherGone()]);
   await Promise.race([server.shutdown(), delay(SHUTDOWN_MS)]);
   await kernel.stop();
   if (why !== null) log(`The kernel ends: ${why}`);
@@ -107,33 +116,18 @@ function greeting({ cassette }: Config, provider: Provider | null): string {
   return `The model is ${provider.models.default} at ${new URL(provider.base_url).host}.${kept}`;
 }
 
-/** Warm workers at the most: each takes about 10 MB. */
-const SPARE_MAX = 4;
-/** Open streams never end by themselves: so long is waited for requests, then they are cut. */
-const SHUTDOWN_MS = 200;
-
-function listen(
-  config: Config,
-  answer: (request: Request) => Response | Promise<Response>,
-): Deno.HttpServer {
-  try {
-    return Deno.serve({
-      hostname: config.host.replace(/^\[|\]$/g, ""),
-      port: config.port,
-      onListen: () => {},
-      automaticCompression: true,
-    }, answer);
-  } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) {
-      throw new ConfigError(
-        `Cannot start: port ${config.port} on ${config.host} is in use by another program. ` +
-          "PORT names another",
-      );
-    }
-    throw new ConfigError(
-      `Cannot start: cannot listen on ${config.host}:${config.port} (${(error as Error).message})`,
-    );
-  }
+/** Tells the launcher that our event loop turns; a launcher that does not read holds up nothing else. */
+function beat(): void {
+  const line = new TextEncoder().encode(`${HEARTBEAT}\n`);
+  let under_way = false;
+  const say = async () => {
+    if (under_way) return;
+    under_way = true;
+    // Nobody reads any more: our input ends, too.
+    await Deno.stdout.write(line).catch(() => {});
+    under_way = false;
+  };
+  setInterval(say, KERNEL_BEAT_MS);
 }
 
 /** The launcher holds our input open as long as it lives. */
@@ -167,6 +161,12 @@ function delay(ms: number): Promise<void> {
 }
 
 if (import.meta.main) {
+  // A promise that nobody heard is a bug, and nobody knows what it left undone: the journal does.
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    log(`A fault that nobody expected: ${event.reason?.stack ?? event.reason}`);
+    Deno.exit(EXIT.restart);
+  });
   try {
     Deno.exit(await main(Deno.args));
   } catch (error) {

@@ -21,6 +21,7 @@ export interface Schema {
   idempotency_keys: IdempotencyKeysTable;
   reservations: ReservationsTable;
   media: MediaTable;
+  liveness: LivenessTable;
 }
 
 /** What a person asked for: one tree of tasks. */
@@ -247,4 +248,10 @@ export interface MediaTable {
   media_type: string;
   base64: string;
   created_at: number;
+}
+
+/** One row: when the database last proved that it can be written. */
+export interface LivenessTable {
+  id: number;
+  written_at: number;
 }

@@ -1,8 +1,17 @@
 /** Starts the kernel as a process with exactly the permissions that it needs. */
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
-import { CELLS_MAX, TOOL_CELLS_MAX } from "../runtime/core/limits.ts";
-import { SDK_VARIABLES, VARIABLES } from "../runtime/core/launch.ts";
+import { HEARTBEAT, SDK_VARIABLES, VARIABLES } from "../runtime/core/launch.ts";
+import {
+  CELLS_MAX,
+  KERNEL_LOOK_MS,
+  KERNEL_SILENT_MS,
+  KERNEL_START_MS,
+  SOCKET_FOLDER_MAX,
+  TOOL_CELLS_MAX,
+} from "../runtime/core/limits.ts";
+import { NEWBORN, pulseAfter, type PulseEvent, type Silence } from "../runtime/core/pulse.ts";
+import { surroundings } from "./environment.ts";
 
 export interface KernelProcess {
   readonly status: Promise<Deno.CommandStatus>;
@@ -12,19 +21,17 @@ export interface KernelProcess {
   stop(): void;
 }
 
-/** Sockets have paths of 108 bytes at the most on Linux, 104 on macOS. */
-const SOCKET_FOLDER_MAX = 90;
-
 /**
  * Starts `main.ts`.
  * @param args its command and what belongs to it
  * @param environment the variables that it may see
  * @param quiet whether its greeting is kept from the terminal
+ * @param serving_ms how long it may be silent once it serves
  */
 export function startKernel(
   args: readonly string[],
   environment: Record<string, string>,
-  quiet = false,
+  { quiet = false, serving_ms = KERNEL_SILENT_MS } = {},
 ): KernelProcess {
   const data = absolute(environment.DATA_DIR || "data");
   const sockets = socketFolder(data);
@@ -43,11 +50,15 @@ export function startKernel(
       ...grants(data, sockets, environment),
       `${code}main.ts`,
       ...args,
+      "--heartbeat",
     ],
+    clearEnv: true,
     env: {
+      ...surroundings(),
       ...environment,
       DATA_DIR: data,
       TROUPE_SOCKETS: sockets,
+      TROUPE_DESCRIPTORS: descriptors(),
     },
     // Its end is how the kernel learns that the launcher is gone.
     stdin: "piped",
@@ -56,16 +67,47 @@ export function startKernel(
   }).spawn();
   const ready = Promise.withResolvers<string>();
   ready.promise.catch(() => {});
+  const heard = watch(process, { starting_ms: KERNEL_START_MS, serving_ms });
   follow(process.stdout, (line) => {
+    if (line === HEARTBEAT) return heard({ type: "beat" });
     const url = /^Troupe is ready on (\S+)/.exec(line)?.[1];
-    if (url) ready.resolve(url);
+    if (url) {
+      heard({ type: "ready" });
+      ready.resolve(url);
+    }
     if (!quiet) console.log(line);
-  }).then(() => ready.reject(new Error("The kernel ended before it was ready")));
+  }).catch((error) => console.error(`Cannot hear the kernel: ${error.message}`))
+    .finally(() => ready.reject(new Error("The kernel ended before it was ready")));
   return {
     status: process.status,
     ready: ready.promise,
     stop: () => process.stdin.close().catch(() => {}),
   };
+}
+
+/**
+ * Ends a kernel that hangs; its cells end by themselves when their sockets close. It is heard on its
+ * output and not asked over HTTP: a line there needs no descriptor, no port and no token, so that a
+ * kernel with a thousand viewers is not taken for dead.
+ */
+function watch(process: Deno.ChildProcess, silence: Silence): (event: PulseEvent) => void {
+  let pulse = NEWBORN;
+  let looked = performance.now();
+  const heard = (event: PulseEvent) => {
+    const { state, actions } = pulseAfter(pulse, event, silence, 2 * KERNEL_LOOK_MS);
+    pulse = state;
+    if (!actions.includes("kill")) return;
+    const seconds = Math.round(pulse.silent_ms / 1000);
+    console.error(`The kernel gave no sign of life for ${seconds} s: ending it`);
+    process.kill("SIGKILL");
+  };
+  const timer = setInterval(() => {
+    const now = performance.now();
+    heard({ type: "look", passed_ms: now - looked });
+    looked = now;
+  }, KERNEL_LOOK_MS);
+  process.status.finally(() => clearInterval(timer));
+  return heard;
 }
 
 /** Why no kernel can be started from here, or null. */
@@ -91,6 +133,16 @@ function isThere(program: string): boolean {
 }
 
 const code = decodeURIComponent(new URL("../", import.meta.url).pathname);
+
+/**
+ * How many the kernel may have, or nothing where nobody says: the hard limit, to which Deno raises its
+ * own. The kernel could not ask for itself: `/proc` and shells are out of its reach.
+ */
+function descriptors(): string {
+  const limit = new Deno.Command("sh", { args: ["-c", "ulimit -Hn"], clearEnv: true }).outputSync();
+  const said = new TextDecoder().decode(limit.stdout).trim();
+  return said === "unlimited" ? String(Number.MAX_SAFE_INTEGER) : said;
+}
 
 function absolute(path: string): string {
   return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
@@ -140,6 +192,7 @@ function grants(data: string, sockets: string, environment: Record<string, strin
         ...VARIABLES,
         ...SDK_VARIABLES,
         "TROUPE_SOCKETS",
+        "TROUPE_DESCRIPTORS",
         "LIBSQL_JS_DEV",
         "LOG_TOKENS",
         "LOG_STREAM",

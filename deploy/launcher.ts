@@ -2,19 +2,20 @@
  * Keeps the kernel running. Reads the environment, grants the kernel exactly what it needs, starts
  * it, and starts it again when it dies; the journal takes up where it was.
  *
- * `start` serves until it is stopped; `run "TASK"` does one task in the terminal; `seed` writes the
- * seeds into the database.
+ * `start` serves until it is stopped; a kernel that says nothing for `--silence SECONDS` is ended and
+ * started anew. `run "TASK"` does one task in the terminal; `seed` writes the seeds into the database.
  */
 import { load } from "./environment.ts";
 import { type KernelProcess, refusal, startKernel } from "./kernel_process.ts";
 import { runTask } from "./terminal.ts";
 import { EXIT } from "../runtime/core/exit.ts";
-
-/** More restarts than these within a minute are no accident. */
-const RESTARTS_MAX = 10;
-const RESTARTS_PERIOD_MS = 60_000;
-/** Between a death and the next start, growing with the restarts: 0.1 s, 0.2 s, … */
-const RESTART_PAUSE_MS = 100;
+import {
+  KERNEL_BEAT_MS,
+  KERNEL_RESTART_PAUSE_MS,
+  KERNEL_RESTARTS_MAX,
+  KERNEL_RESTARTS_PERIOD_MS,
+  KERNEL_SILENT_MS,
+} from "../runtime/core/limits.ts";
 
 const [command = "start", ...words] = Deno.args;
 const environment = await load();
@@ -25,7 +26,7 @@ if (refused) {
 }
 switch (command) {
   case "start":
-    Deno.exit(await keepRunning(["serve"]));
+    Deno.exit(await keepRunning(["serve"], silenceOf(words)));
     break;
   case "seed":
     Deno.exit(await once(["seed", ...words]));
@@ -39,7 +40,7 @@ switch (command) {
 }
 
 /** Runs the kernel until it is stopped, or until it fails in a way that a restart cannot mend. */
-async function keepRunning(args: string[]): Promise<number> {
+async function keepRunning(args: string[], serving_ms: number): Promise<number> {
   let kernel: KernelProcess | null = null;
   let stopping = false;
   const stop = () => {
@@ -50,20 +51,29 @@ async function keepRunning(args: string[]): Promise<number> {
 
   let deaths: number[] = [];
   while (!stopping) {
-    kernel = startKernel(args, environment);
+    kernel = startKernel(args, environment, { serving_ms });
     const { code, signal } = await kernel.status;
     if (stopping || code === EXIT.ok || code === EXIT.config) return stopping ? EXIT.ok : code;
     const now = Date.now();
-    deaths = [...deaths.filter((at) => now - at < RESTARTS_PERIOD_MS), now];
+    deaths = [...deaths.filter((at) => now - at < KERNEL_RESTARTS_PERIOD_MS), now];
     const cause = signal ? `signal ${signal}` : `exit code ${code}`;
-    if (deaths.length > RESTARTS_MAX) {
+    if (deaths.length > KERNEL_RESTARTS_MAX) {
       console.error(`The kernel died ${deaths.length} times within a minute (${cause}): giving up`);
       return EXIT.restart;
     }
     console.error(`The kernel died (${cause}): starting it again`);
-    await new Promise((resolve) => setTimeout(resolve, RESTART_PAUSE_MS * deaths.length));
+    await new Promise((resolve) => setTimeout(resolve, KERNEL_RESTART_PAUSE_MS * deaths.length));
   }
   return EXIT.ok;
+}
+
+function silenceOf([flag, seconds]: readonly string[]): number {
+  if (flag === undefined) return KERNEL_SILENT_MS;
+  // Two beats at the least: one may be late on a healthy machine.
+  const least = 2 * KERNEL_BEAT_MS / 1000;
+  if (flag === "--silence" && Number(seconds) >= least) return Number(seconds) * 1000;
+  console.error(`Usage: deno task start [--silence SECONDS], ${least} at the least`);
+  Deno.exit(EXIT.config);
 }
 
 async function once(args: string[]): Promise<number> {

@@ -3,10 +3,8 @@
  * for the time being. Progress goes to standard error, the result to standard output.
  */
 import { EXIT } from "../runtime/core/exit.ts";
+import { AFTERMATH_MS, FOLLOW_ATTEMPTS_MAX, FOLLOW_PAUSE_MS } from "../runtime/core/limits.ts";
 import { startKernel } from "./kernel_process.ts";
-
-/** After the result, what follows a task (evaluation, documentation) may go on for so long. */
-const AFTERMATH_MS = 20_000;
 
 interface Tree {
   readonly id: string;
@@ -26,18 +24,29 @@ export async function runTask(
     console.error(`${error}\nUsage: deno task run [--timeout SECONDS] "TASK"`);
     return EXIT.config;
   }
+  const task = { instruction, timeout_seconds };
   const running = await runningKernel(environment);
-  if (running) return await follow(running, instruction, timeout_seconds, environment);
+  if (running) return await follow(running, task, environment, new AbortController().signal);
   // Any free port: another program may have the usual one, and nobody needs to find this one.
-  const kernel = startKernel(["serve"], { ...environment, HOST: "127.0.0.1", PORT: "0" }, true);
-  const stop = () => kernel.stop();
+  const own = { ...environment, HOST: "127.0.0.1", PORT: "0" };
+  const kernel = startKernel(["serve"], own, { quiet: true });
+  // What is left to follow once the kernel is on its way out is its own end.
+  const over = new AbortController();
+  const stop = () => {
+    over.abort(new Ending("Stopped: what was begun goes on at the next start"));
+    kernel.stop();
+  };
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+  kernel.status.then(({ code, signal }) => {
+    const cause = signal ? `signal ${signal}` : `exit code ${code}`;
+    over.abort(new Ending(`The kernel died (${cause}): what was begun goes on at the next start`));
+  });
   try {
     // Its output may end a moment before it has a code.
     const url = await kernel.ready.catch(async () => (await kernel.status).code);
     // The kernel has said why.
     if (typeof url === "number") return url;
-    return await follow(url, instruction, timeout_seconds, environment);
+    return await follow(url, task, environment, over.signal);
   } finally {
     kernel.stop();
     await kernel.status;
@@ -71,36 +80,51 @@ async function runningKernel(environment: Record<string, string>): Promise<strin
   }
 }
 
+/** Why nothing more can be followed: a sentence for a person, who needs no stack. */
+class Ending extends Error {}
+
 async function follow(
   url: string,
-  instruction: string,
-  timeout_seconds: number | undefined,
+  task: { readonly instruction: string; readonly timeout_seconds: number | undefined },
   environment: Record<string, string>,
+  over: AbortSignal,
 ): Promise<number> {
   const token = environment.TROUPE_ADMIN_TOKEN;
   const headers: Record<string, string> = token ? { authorization: `Bearer ${token}` } : {};
-  const begun = await fetch(`${url}/api/trees`, {
-    method: "POST",
-    headers: { ...headers, "content-type": "application/json" },
-    body: JSON.stringify({ instruction, timeout_seconds }),
-  });
-  const tree = await begun.json();
-  if (!begun.ok) {
+  try {
+    const begun = await fetch(`${url}/api/trees`, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body: JSON.stringify(task),
+      signal: over,
+    });
+    const tree = await begun.json();
+    if (begun.ok) return await watch(`${url}/api/trees/${tree.id}/events`, headers, over);
     console.error(tree.detail);
-    return EXIT.failed;
+  } catch (error) {
+    const cause = over.aborted ? over.reason : error;
+    console.error(
+      cause instanceof Ending
+        ? cause.message
+        : `Cannot follow the task: ${(cause as Error).message}`,
+    );
   }
+  return EXIT.failed;
+}
+
+/** Prints what happens until the tree has ended, and what follows it for a while. */
+async function watch(
+  url: string,
+  headers: Record<string, string>,
+  over: AbortSignal,
+): Promise<number> {
   const agents = new Map<string, string>();
   let ended: Tree | null = null;
   let late: ReturnType<typeof setTimeout> | undefined;
-  const controller = new AbortController();
+  const enough = new AbortController();
+  const signal = AbortSignal.any([over, enough.signal]);
   try {
-    for await (
-      const { type, value } of eventsOf(
-        `${url}/api/trees/${tree.id}/events`,
-        headers,
-        controller.signal,
-      )
-    ) {
+    for await (const { type, value } of eventsOf(url, headers, signal)) {
       if (type === "message") printEntry(value, agents);
       if (type === "delta" && value.waiting) {
         printLine(value, agents, `waits: ${short(value.waiting)}`);
@@ -108,7 +132,7 @@ async function follow(
       if (type !== "tree" || ended || value.ended_at === null) continue;
       ended = value as unknown as Tree;
       printResult(ended);
-      late = setTimeout(() => controller.abort(), AFTERMATH_MS);
+      late = setTimeout(() => enough.abort(), AFTERMATH_MS);
     }
   } catch (error) {
     if (!ended) throw error;
@@ -127,7 +151,7 @@ async function* eventsOf(
   signal: AbortSignal,
 ): AsyncGenerator<{ type: string; value: Value }> {
   let last = "0";
-  for (let failures = 0; failures < 20;) {
+  for (let failures = 0; failures < FOLLOW_ATTEMPTS_MAX;) {
     try {
       const response = await fetch(url, { headers: { ...headers, "last-event-id": last }, signal });
       if (!response.ok) throw new Error(`${url} answered ${response.status}`);
@@ -149,9 +173,9 @@ async function* eventsOf(
       if (signal.aborted) throw error;
     }
     failures++;
-    await new Promise((resolve) => setTimeout(resolve, 250));
+    await new Promise((resolve) => setTimeout(resolve, FOLLOW_PAUSE_MS));
   }
-  throw new Error("The kernel is gone and did not come back");
+  throw new Ending("The kernel is gone and did not come back");
 }
 
 /** One line on standard error for what a person wants to follow. */

@@ -4,12 +4,13 @@ import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { StoreError } from "../db/store.ts";
 import { type Config, isLoopback } from "../runtime/core/config.ts";
-import { REQUEST_BYTES_MAX } from "../runtime/core/limits.ts";
+import { REQUEST_BYTES_MAX, STREAMS_MAX } from "../runtime/core/limits.ts";
 import type { Kernel } from "../runtime/kernel.ts";
 import { Refusal } from "../runtime/core/refusal.ts";
 import { admit } from "./http/admission.ts";
 import { health } from "./api/health.ts";
 import { pages } from "./pages/mod.tsx";
+import { Places } from "./http/places.ts";
 import { badField, Problem, problemResponse } from "./http/problem.ts";
 import { reviews } from "./api/reviews.ts";
 import { system } from "./api/system.ts";
@@ -20,17 +21,19 @@ import { trees } from "./api/trees.ts";
 export function createApp(
   kernel: Kernel,
   config: Pick<Config, "host" | "admin_token">,
+  streams_max = STREAMS_MAX,
 ): Hono {
   const app = new Hono();
+  const places = new Places(streams_max);
   app.route("/", health(kernel));
   app.use(admit({ loopback: isLoopback(config.host), admin_token: config.admin_token }));
   app.use(bodyLimit({ maxSize: REQUEST_BYTES_MAX, onError: tooLarge }));
-  app.route("/api/trees", trees(kernel));
+  app.route("/api/trees", trees(kernel, places));
   app.route("/api/tasks", tasks(kernel));
   app.route("/api/reviews", reviews(kernel));
   app.route("/api/tools", tools(kernel));
   app.route("/api/system", system(kernel));
-  app.route("/", pages(kernel));
+  app.route("/", pages(kernel, places));
   app.notFound((c) =>
     problemResponse(c, new Problem(404, "Not found", `There is nothing at ${c.req.path}`))
   );

@@ -23,6 +23,7 @@ import { Performers } from "./outbox/execute.ts";
 import { Outputs } from "./tools/terminal.ts";
 import { type Clock, type Ids, type Log, systemClock, ulids } from "./ports.ts";
 import { newTree, type TreeRequest } from "./commands/begin.ts";
+import { Liveness } from "./commands/liveness.ts";
 import { Scheduler } from "./loop/scheduler.ts";
 import { Supervisor } from "./supervision/supervisor.ts";
 import type { Starter } from "./ports.ts";
@@ -93,6 +94,7 @@ export class Kernel {
   readonly clock: Clock = systemClock;
   readonly ids: Ids = ulids;
   readonly cells: CellPool;
+  readonly liveness = new Liveness(() => this.#store, this.clock);
   #store!: Store;
   #gateway!: Gateway;
   #tools!: ToolCells;

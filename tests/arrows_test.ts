@@ -257,12 +257,9 @@ const SQL: readonly [what: string, pattern: RegExp][] = [
   ],
 ];
 
-/** The look whether the database answers at all. */
-const SQL_ALLOWED = ["routes/api/health.ts"];
-
 Deno.test("only db speaks SQL", () => {
   const broken = sources
-    .filter(({ file }) => partOf(file) !== "db" && !SQL_ALLOWED.includes(file))
+    .filter(({ file }) => partOf(file) !== "db")
     .flatMap(({ file, code }) =>
       SQL.flatMap(([what, pattern]) => {
         const line = lineOf(code, pattern);
@@ -279,5 +276,5 @@ Deno.test("the database's packages are imported by db alone, except for types of
       return importsOf(file, values).filter((one) => /^(kysely|libsql|@libsql)/.test(one))
         .map((one) => `${file} imports ${one}`);
     });
-  assert.deepEqual(broken, SQL_ALLOWED.map((file) => `${file} imports kysely`));
+  assert.deepEqual(broken, []);
 });

@@ -4,10 +4,12 @@ import * as spine from "./0001_spine.ts";
 import * as containment from "./0002_containment.ts";
 import * as gateway from "./0003_gateway.ts";
 import * as ladder from "./0004_ladder.ts";
+import * as liveness from "./0007_liveness.ts";
 
 export const migrations: Record<string, Migration> = {
   "0001_spine": spine,
   "0002_containment": containment,
   "0003_gateway": gateway,
   "0004_ladder": ladder,
+  "0007_liveness": liveness,
 };

@@ -3,19 +3,12 @@
  * server-sent events. An entry's id is its `seq`, so that a client which reconnects misses nothing.
  */
 import { findTree, listEntries, tasksOf } from "../../db/views/api.ts";
-import {
-  PAGE_ROWS_MAX,
-  STREAM_EVERY_MS,
-  STREAM_PING_MS,
-  STREAMS_MAX,
-} from "../../runtime/core/limits.ts";
+import { PAGE_ROWS_MAX, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
 import { isFinal } from "../../runtime/core/protocol.ts";
 import type { News } from "../../runtime/passing/events.ts";
 import { type Draft, type Heard, saidSince } from "../../runtime/passing/drafts.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
-import { Problem } from "../http/problem.ts";
-
-let open = 0;
+import { noPlace, type Places } from "../http/places.ts";
 
 /**
  * Events: `message` (a journal entry), `task` (a task that changed), `tree` (the tree that changed),
@@ -24,32 +17,38 @@ let open = 0;
  * @param last the seq after which to begin
  * @throws {Problem} 503 when too many streams are open
  */
-export function treeEvents(kernel: Kernel, tree_id: string, last: number): Response {
-  if (open >= STREAMS_MAX) {
-    throw new Problem(503, "Service unavailable", `${STREAMS_MAX} streams are open, the limit`);
-  }
-  open++;
+export function treeEvents(
+  kernel: Kernel,
+  places: Places,
+  tree_id: string,
+  last: number,
+): Response {
+  const leave = places.take();
+  if (!leave) throw noPlace(places);
   const wake = new Wake();
   const callOff = kernel.events.subscribe(tree_id, (news) => wake.call(news));
   const ping = setInterval(() => wake.call("ping"), STREAM_PING_MS);
   const source = eventsOf(kernel, tree_id, last, wake);
   const encoder = new TextEncoder();
-  let finished = false;
-  // A cancelled stream may end its last read too: only the first of the two counts.
+  // More than once: a cancelled stream may end its last read too.
   const finish = () => {
-    if (finished) return;
-    finished = true;
     clearInterval(ping);
     callOff();
-    open--;
+    leave();
   };
   const body = new ReadableStream<Uint8Array>({
     // Pulled: a slow reader is waited for, and what it missed it reads from the journal.
     async pull(controller) {
-      const { done, value } = await source.next();
-      if (!done) return controller.enqueue(encoder.encode(value));
-      finish();
-      controller.close();
+      try {
+        const { done, value } = await source.next();
+        if (!done) return controller.enqueue(encoder.encode(value));
+        finish();
+        controller.close();
+      } catch (error) {
+        // The store failed, or the client left meanwhile: whoever is there connects again.
+        finish();
+        controller.error(error);
+      }
     },
     cancel() {
       wake.close();

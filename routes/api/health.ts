@@ -1,18 +1,21 @@
 /** `/health` and `/ready`: whether the program lives, and whether it can do its work. */
 import { Hono } from "hono";
-import { sql } from "kysely";
 import type { Kernel } from "../../runtime/kernel.ts";
 
-export function health(kernel: Kernel): Hono {
+/** What the two ask of the kernel. */
+export interface Asked {
+  readonly liveness: Pick<Kernel["liveness"], "prove">;
+  readonly load: Kernel["load"];
+  readonly cells: Pick<Kernel["cells"], "size">;
+}
+
+export function health(kernel: Asked): Hono {
   const app = new Hono();
   app.get("/health", (c) => c.json({ status: "ok" }));
   app.get("/ready", async (c) => {
-    try {
-      await sql`SELECT 1`.execute(kernel.store.read);
-      return c.json({ status: "ready", ...kernel.load, ...kernel.cells.size });
-    } catch (error) {
-      return c.json({ status: "not ready", reason: (error as Error).message }, 503);
-    }
+    const reason = await kernel.liveness.prove();
+    if (reason !== null) return c.json({ status: "not ready", reason }, 503);
+    return c.json({ status: "ready", ...kernel.load, ...kernel.cells.size });
   });
   return app;
 }

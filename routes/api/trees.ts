@@ -14,6 +14,7 @@ import {
 import type { Kernel } from "../../runtime/kernel.ts";
 import { check, readBody } from "../http/body.ts";
 import { treeEvents } from "./events.ts";
+import type { Places } from "../http/places.ts";
 import { badField, notFound, Problem } from "../http/problem.ts";
 
 const newTree = begin.omit({ verb: true });
@@ -30,7 +31,7 @@ const listing = paging.extend({
     .optional(),
 });
 
-export function trees(kernel: Kernel): Hono {
+export function trees(kernel: Kernel, places: Places): Hono {
   const app = new Hono();
 
   app.post("/", async (c) => {
@@ -56,7 +57,7 @@ export function trees(kernel: Kernel): Hono {
   app.get("/:id/events", async (c) => {
     const { id } = await known(kernel, c.req.param("id"));
     const last = c.req.header("last-event-id") ?? c.req.query("after") ?? "0";
-    return treeEvents(kernel, id, check(seq, last));
+    return treeEvents(kernel, places, id, check(seq, last));
   });
 
   return app;

@@ -2,13 +2,9 @@
  * Streams of page updates. All readers of one page share a channel: it reads anew after a commit,
  * renders once, and hands the same bytes to each of them.
  */
-import {
-  STREAM_BEHIND_BYTES,
-  STREAM_EVERY_MS,
-  STREAM_PING_MS,
-  STREAMS_MAX,
-} from "../../runtime/core/limits.ts";
+import { STREAM_BEHIND_BYTES, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
 import type { Events, News } from "../../runtime/passing/events.ts";
+import type { Places } from "../http/places.ts";
 
 /** What a channel shows. Each text is one swap; see `swap`. */
 export interface LivePage {
@@ -39,18 +35,17 @@ export class PageStreams {
   readonly #events: Events;
   readonly #channels = new Map<string, Channel>();
 
-  constructor(events: Events) {
+  constructor(events: Events, readonly places: Places) {
     this.#events = events;
   }
 
   /** A response that never ends by itself, or null when there are as many as may be. */
   open(topic: string, page: () => LivePage): Response | null {
-    let readers = 0;
-    for (const channel of this.#channels.values()) readers += channel.readers;
-    if (readers >= STREAMS_MAX) return null;
     const found = this.#channels.get(topic);
     const channel = found ?? new Channel(page());
-    const body = channel.join();
+    const leave = this.places.take();
+    if (!leave) return null;
+    const body = channel.join(leave);
     if (!found) this.#keep(topic, channel);
     return new Response(body, {
       headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
@@ -78,6 +73,8 @@ class Channel {
   readonly #current = new Set<Reader>();
   /** Are new, or could not keep up: they get the whole as soon as they take what they have. */
   readonly #behind = new Set<Reader>();
+  /** How each gives its place back. */
+  readonly #leaves = new Map<Reader, () => void>();
   readonly #page: LivePage;
   /** The most that is to be shown. */
   #news: News | null = "committed";
@@ -96,12 +93,14 @@ class Channel {
     this.#wake();
   }
 
-  join(): ReadableStream<Uint8Array<ArrayBuffer>> {
+  /** @param leave called once the reader is gone */
+  join(leave: () => void): ReadableStream<Uint8Array<ArrayBuffer>> {
     let reader: Reader;
     return new ReadableStream({
       start: (controller) => {
         reader = controller;
         this.#behind.add(reader);
+        this.#leaves.set(reader, leave);
         this.wake("committed");
       },
       pull: () => {
@@ -127,7 +126,10 @@ class Channel {
         await new Promise((resolve) => setTimeout(resolve, STREAM_EVERY_MS));
       }
     } catch (error) {
-      for (const reader of [...this.#current, ...this.#behind]) reader.error(error);
+      for (const reader of [...this.#current, ...this.#behind]) {
+        this.#leave(reader);
+        reader.error(error);
+      }
     } finally {
       closed();
     }
@@ -163,6 +165,8 @@ class Channel {
   #leave(reader: Reader): void {
     this.#current.delete(reader);
     this.#behind.delete(reader);
+    this.#leaves.get(reader)?.();
+    this.#leaves.delete(reader);
   }
 
   /** Whether it was woken, and not only the time that had passed. */

@@ -5,18 +5,23 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 /** Thrown by a route; `app.ts` turns it into a response. */
 export class Problem extends Error {
   override name = "Problem";
-  /** @param errors one line a field that is wrong */
+  /**
+   * @param errors one line a field that is wrong
+   * @param retry_after_seconds for who is turned away for now; its connection is closed, too
+   */
   constructor(
     readonly status: ContentfulStatusCode,
     readonly title: string,
     readonly detail: string,
     readonly errors: readonly { readonly field: string; readonly detail: string }[] = [],
+    readonly retry_after_seconds: number | null = null,
   ) {
     super(detail);
   }
 }
 
-export function problemResponse(c: Context, { status, title, detail, errors }: Problem): Response {
+export function problemResponse(c: Context, problem: Problem): Response {
+  const { status, title, detail, errors, retry_after_seconds } = problem;
   const body = {
     type: "about:blank",
     title,
@@ -24,7 +29,15 @@ export function problemResponse(c: Context, { status, title, detail, errors }: P
     detail,
     ...(errors.length > 0 ? { errors } : {}),
   };
-  return c.body(JSON.stringify(body), status, { "content-type": "application/problem+json" });
+  return c.body(JSON.stringify(body), status, {
+    "content-type": "application/problem+json",
+    ...(retry_after_seconds === null ? {} : turnedAway(retry_after_seconds)),
+  });
+}
+
+/** A connection that waits to be used again holds a descriptor, which others need more. */
+export function turnedAway(retry_after_seconds: number): Record<string, string> {
+  return { "retry-after": String(retry_after_seconds), "connection": "close" };
 }
 
 export function notFound(what: string, id: string): Problem {

@@ -7,6 +7,7 @@ import type { ComponentChildren } from "preact";
 import { findMedia } from "../../db/media.ts";
 import { newestTrees } from "../../db/views/pages.ts";
 import { begin } from "../../runtime/core/command.ts";
+import { STREAM_RETRY_SECONDS } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { oneLine, Trouble } from "../frame/components.tsx";
 import { type Mistake, mistakeIn } from "./home/mistake.ts";
@@ -16,6 +17,8 @@ import { CONTENT_SECURITY_POLICY, page } from "../frame/layout.tsx";
 import { check } from "../http/body.ts";
 import { readForm, typed } from "../http/form.ts";
 import { PageStreams } from "../frame/stream.ts";
+import type { Places } from "../http/places.ts";
+import { turnedAway } from "../http/problem.ts";
 import { decideOn, decision } from "../api/reviews.ts";
 import { beginTree } from "../api/trees.ts";
 import { findAsset } from "../frame/static/assets.ts";
@@ -25,10 +28,10 @@ import { SystemPage } from "./system/page.tsx";
 import { TreePage } from "./tree/page.tsx";
 import { liveTree, readFamily, readTree } from "./tree/live.tsx";
 
-export function pages(kernel: Kernel): Hono {
+export function pages(kernel: Kernel, places: Places): Hono {
   const app = new Hono();
   const db = kernel.store.read;
-  const streams = new PageStreams(kernel.events);
+  const streams = new PageStreams(kernel.events, places);
 
   app.use(async (c, next) => {
     await next();
@@ -73,14 +76,15 @@ export function pages(kernel: Kernel): Hono {
   });
 
   app.get("/stream", (c) => {
-    return streams.open("*", () => liveHome(db, kernel.clock)) ?? c.text(TOO_MANY, 503);
+    return streams.open("*", () => liveHome(db, kernel.clock)) ??
+      c.text(TOO_MANY, 503, turnedAway(STREAM_RETRY_SECONDS));
   });
 
   app.get("/trees/:id/stream", async (c) => {
     const read = await readTree(db, c.req.param("id"));
     if (!read) return c.text(NO_TREE, 404);
     return streams.open(read.tree.id, () => liveTree(db, read, kernel)) ??
-      c.text(TOO_MANY, 503);
+      c.text(TOO_MANY, 503, turnedAway(STREAM_RETRY_SECONDS));
   });
 
   app.get("/media/:hash", async (c) => {
@@ -103,7 +107,8 @@ export function pages(kernel: Kernel): Hono {
 
   // No tree is called so: nothing wakes it but the time.
   app.get("/system/stream", (c) => {
-    return streams.open("system", () => liveSystem(kernel)) ?? c.text(TOO_MANY, 503);
+    return streams.open("system", () => liveSystem(kernel)) ??
+      c.text(TOO_MANY, 503, turnedAway(STREAM_RETRY_SECONDS));
   });
 
   app.get("/static/:file", (c) => {

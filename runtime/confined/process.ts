@@ -201,7 +201,12 @@ function spawn(program: Confined, layers: Layers): Deno.ChildProcess {
 /** Files of procfs, which Deno itself reads for nobody without every right; null where there are none. */
 async function procfs(paths: readonly string[]): Promise<string | null> {
   if (Deno.build.os !== "linux") return null;
-  const { success, stdout } = await new Deno.Command("cat", { args: [...paths], stderr: "null" })
-    .output();
-  return success ? new TextDecoder().decode(stdout) : null;
+  try {
+    const { success, stdout } = await new Deno.Command("cat", { args: [...paths], stderr: "null" })
+      .output();
+    return success ? new TextDecoder().decode(stdout) : null;
+  } catch {
+    // Nothing can be started, as when no descriptor is free: then nothing is seen for a while.
+    return null;
+  }
 }

@@ -219,12 +219,16 @@ export function killGroup(process: Deno.ChildProcess): void {
   } catch {
     // It has ended already; its group may still be there.
   }
-  new Deno.Command("kill", {
-    args: ["-KILL", "--", `-${process.pid}`],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).output().catch(() => {});
+  try {
+    new Deno.Command("kill", {
+      args: ["-KILL", "--", `-${process.pid}`],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output().catch(() => {});
+  } catch {
+    // Without a free descriptor nothing starts; what is left of the group loses its socket all the same.
+  }
 }
 
 interface Output {

@@ -20,6 +20,34 @@ export const VARIABLES = [
   "DEBUG_MODE",
 ] as const;
 
+/**
+ * What the kernel takes of its surroundings besides: where programs, packages and folders are, and how
+ * the network is reached. Nothing else reaches it: with a loader's variable such as `LD_LIBRARY_PATH`
+ * in its environment Deno lets it start no program at all.
+ */
+export const SURROUNDINGS = [
+  "PATH",
+  "HOME",
+  "TMPDIR",
+  "TZ",
+  "LANG",
+  "NO_COLOR",
+  "XDG_CACHE_HOME",
+  "DENO_DIR",
+  "NPM_CONFIG_REGISTRY",
+  "DENO_CERT",
+  "DENO_TLS_CA_STORE",
+  "NODE_EXTRA_CA_CERTS",
+  "SSL_CERT_FILE",
+  "SSL_CERT_DIR",
+  ...["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"].flatMap((
+    name,
+  ) => [name, name.toLowerCase()]),
+] as const;
+
+/** The line of a kernel's output that is a sign of life, and nothing to show. */
+export const HEARTBEAT = "alive";
+
 /** What the model's SDK looks up when it starts, found by running. Only the key is ever set. */
 export const SDK_VARIABLES = [
   "ANTHROPIC_API_KEY",

@@ -116,6 +116,35 @@ export const SUPERVISION_MS = 40_000;
 /** A stop waits so long for steps and effects in progress; the rest is taken up at the next start. */
 export const STOP_GRACE_MS = 3_000;
 
+// The launcher and its kernel.
+
+/** The kernel says so often that its event loop turns: a line of six bytes costs nothing. */
+export const KERNEL_BEAT_MS = 1_000;
+/** The launcher looks so often; one look counts at most twice as much, however late it comes. */
+export const KERNEL_LOOK_MS = 1_000;
+/** A serving kernel that is silent for so long hangs: no turn of its loop takes a second. */
+export const KERNEL_SILENT_MS = 20_000;
+/** Before it is ready it may have to fetch its packages over a slow line, which comes before any beat. */
+export const KERNEL_START_MS = 5 * 60_000;
+/** More restarts than these within the period are no accident. */
+export const KERNEL_RESTARTS_MAX = 10;
+/** A minute: a kernel that lives longer has done some work, and its death is one of its own. */
+export const KERNEL_RESTARTS_PERIOD_MS = 60_000;
+/** Between a death and the next start, growing with the restarts: 0.1 s, 0.2 s, … */
+export const KERNEL_RESTART_PAUSE_MS = 100;
+/** Open streams never end by themselves: so long is waited for requests, then they are cut. */
+export const SHUTDOWN_MS = 200;
+/** Warm workers at the most: each takes about 10 MB. */
+export const SPARE_MAX = 4;
+/** Bytes of a socket's folder: paths have 108 on Linux, 104 on macOS, and a cell's name follows. */
+export const SOCKET_FOLDER_MAX = 90;
+/** `deno task run`: after the result, what follows a task (evaluation, documentation) may take so long. */
+export const AFTERMATH_MS = 20_000;
+/** Connections to a kernel that is away that are tried in a row: with the pauses a restart fits in. */
+export const FOLLOW_ATTEMPTS_MAX = 20;
+/** Between two such attempts. */
+export const FOLLOW_PAUSE_MS = 250;
+
 // The model.
 
 /** Tokens of one reply: a long file fits; a reply that is cut off there goes on in the next turn. */
@@ -300,6 +329,10 @@ export const STORE_CACHE_KIB = 64 * 1024;
 export const STORE_CHECKPOINT_PAGES = 8_000;
 /** How long the store waits for another process's lock on the database file. */
 export const STORE_BUSY_MS = 5_000;
+/** `/ready` vouches for a write of the last second: however many ask, one a second is made. */
+export const LIVENESS_MS = 1_000;
+/** A write that takes longer than this is none: whoever asks has a deadline of a few seconds. */
+export const LIVENESS_LATE_MS = 2_000;
 
 // Pages and streams.
 
@@ -317,8 +350,24 @@ export const TREE_LINE_CHARS_MAX = 140;
 export const TASK_LINE_CHARS_MAX = 110;
 /** Characters of an `Idempotency-Key`: a UUID many times over, and still one line of a log. */
 export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
-/** Streams of events open at once: each holds a socket and a little memory. */
+/** Streams open at once, of pages and of the API: each holds a socket and a little memory. */
 export const STREAMS_MAX = 1_000;
+/** A person has so many pages open before anybody counts descriptors. */
+export const STREAMS_LEAST = 16;
+/** Who got no place asks again after so long: pages come and go in seconds. */
+export const STREAM_RETRY_SECONDS = 5;
+/** Descriptors of one process when nobody knows how many it may have: the usual least. */
+export const DESCRIPTORS_UNKNOWN = 1_024;
+/** Descriptors of one cell or tool cell: its socket, its two outputs, its end. */
+export const DESCRIPTORS_PER_CELL = 4;
+/** Descriptors for all else: database, libraries, files, programs that start, requests that pass. */
+export const DESCRIPTORS_KEPT = 128;
+/** Before it is listened again, when no connection could be accepted: a refused one is gone by then. */
+export const LISTEN_PAUSE_MS = 250;
+/** So often in a row: a minute; a port that somebody else took meanwhile does not come back. */
+export const LISTEN_ATTEMPTS_MAX = 240;
+/** One line on the console in so long: a crowd of viewers comes back every second. */
+export const LISTEN_COMPLAINT_MS = 60_000;
 /** A comment is sent on a quiet stream so often, so that proxies keep it open. */
 export const STREAM_PING_MS = 15_000;
 /** The system page looks again so often by itself: a lane's state changes without a commit. */

@@ -117,7 +117,7 @@ export class Supervisor implements Child {
     child.gone.then((reason) => {
       if (running.leaving || this.#stopping) return;
       this.#running.delete(spec.id);
-      this.#before = this.#before.then(() => this.#onDeath(spec, reason));
+      this.#dealWith(spec, reason);
     });
   }
 
@@ -133,6 +133,14 @@ export class Supervisor implements Child {
     running.leaving = true;
     this.#running.delete(id);
     await running.child.stop();
+  }
+
+  #dealWith(dead: ChildSpec, reason: string | null): void {
+    this.#before = this.#before.then(() => this.#onDeath(dead, reason)).catch((error: Error) => {
+      // Who cannot carry out a verdict has died itself: whoever is above deals with that.
+      this.#stopping = true;
+      this.#end(`it could not deal with the death of ${dead.id}: ${error.message}`);
+    });
   }
 
   async #onDeath(dead: ChildSpec, reason: string | null): Promise<void> {
@@ -164,7 +172,7 @@ export class Supervisor implements Child {
         await this.#startChild(spec);
       } catch (error) {
         // A child that does not start has died at once; intensity bounds how often this repeats.
-        this.#before = this.#before.then(() => this.#onDeath(spec, (error as Error).message));
+        this.#dealWith(spec, (error as Error).message);
         return;
       }
     }

@@ -17,13 +17,19 @@ const GRANTS = [
 /** What a process needs of the surroundings; nothing else of them reaches it. */
 const SURROUNDINGS = ["PATH", "HOME", "DENO_DIR", "TMPDIR", "XDG_CACHE_HOME"];
 
-function launcher(args: readonly string[], env: Record<string, string>): Deno.Command {
+/** @param around a program that starts it, with its arguments, such as `prlimit` */
+function launcher(
+  args: readonly string[],
+  env: Record<string, string>,
+  around: readonly string[] = [],
+): Deno.Command {
   const kept = SURROUNDINGS.flatMap((name) => {
     const value = Deno.env.get(name);
     return value === undefined ? [] : [[name, value]];
   });
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", ...GRANTS, "deploy/launcher.ts", ...args],
+  const [program, ...before] = [...around, Deno.execPath()];
+  return new Deno.Command(program, {
+    args: [...before, "run", ...GRANTS, "deploy/launcher.ts", ...args],
     cwd: CODE,
     clearEnv: true,
     env: { ...Object.fromEntries(kept), PORT: "0", NO_COLOR: "1", ...env },
@@ -53,6 +59,25 @@ export async function runLauncher(
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+/** Runs the launcher, and ends it politely as soon as its standard error has `words`. */
+export async function stopAt(
+  words: RegExp,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<Ended> {
+  const process = launcher(args, env).spawn();
+  let [stdout, stderr, asked] = ["", "", false];
+  const said = follow(process.stdout, (text) => stdout = text);
+  await follow(process.stderr, (text) => {
+    stderr = text;
+    if (!asked && words.test(text)) process.kill("SIGTERM");
+    asked ||= words.test(text);
+  });
+  await said;
+  const { code } = await process.status;
+  return { code, stdout, stderr };
+}
+
 export interface Troupe extends AsyncDisposable {
   readonly url: string;
   readonly data_dir: string;
@@ -69,14 +94,20 @@ export interface Troupe extends AsyncDisposable {
 /**
  * Starts Troupe on a free port and waits until it says that it is ready.
  * @param env goes before a data folder of its own, which is removed by `stop`
+ * @param args further words for the launcher
+ * @param around a program that starts the launcher, with its arguments
  * @throws {Error} with what it said, when it ends before it is ready
  */
 export async function startTroupe(
-  { env = {} }: { env?: Record<string, string> } = {},
+  { env = {}, args = [], around = [] }: {
+    env?: Record<string, string>;
+    args?: readonly string[];
+    around?: readonly string[];
+  } = {},
 ): Promise<Troupe> {
   const own = env.DATA_DIR === undefined ? await tempFolder() : null;
   const data_dir = env.DATA_DIR ?? own!.path;
-  const process = launcher(["start"], { DATA_DIR: data_dir, ...env }).spawn();
+  const process = launcher(["start", ...args], { DATA_DIR: data_dir, ...env }, around).spawn();
   let log = "";
   const ready = Promise.withResolvers<string>();
   const said = follow(process.stdout, (text) => {
