@@ -10,7 +10,7 @@ import { type Answer, Listening } from "./routes/http/server.ts";
 import { type Config, ConfigError, readConfig } from "./runtime/core/config.ts";
 import { EXIT } from "./runtime/core/exit.ts";
 import { streamsMax } from "./runtime/core/descriptors.ts";
-import { HEARTBEAT, VARIABLES } from "./runtime/core/launch.ts";
+import { HEARTBEAT, PREDECESSOR, VARIABLES } from "./runtime/core/launch.ts";
 import {
   DESCRIPTORS_UNKNOWN,
   KERNEL_BEAT_MS,
@@ -20,7 +20,9 @@ import {
 import type { Provider } from "./runtime/core/model/messages.ts";
 import { OFFLINE } from "./runtime/core/model/offline.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
-import { Kernel } from "./runtime/kernel.ts";
+import { boot } from "./runtime/boot.ts";
+import { PATIENCE } from "./runtime/core/model/patience.ts";
+import { realPorts } from "./runtime/real_ports.ts";
 import { recordedModels } from "./runtime/model/cassette.ts";
 import { describeLayers, probeLayers } from "./runtime/confined/sandbox.ts";
 import { readModels, readPlaybooks, readSeeds } from "./seeds/mod.ts";
@@ -58,31 +60,52 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
     new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
   const server = new Listening(config, (request) => answer(request), log);
   const layers = await probeLayers();
-  const provider = await answering(config, folder);
-  const kernel = await Kernel.start({
-    database_url: config.database_url,
-    node_id: folder.node_id,
-    workspaces: folder.workspaces,
-    sockets: folder.sockets,
-    scratch: folder.scratch,
-    layers,
-    containment: config.containment,
-    code: decodeURIComponent(new URL(".", import.meta.url).pathname),
-    slots: config.max_concurrent_agents,
-    timeout_seconds: config.default_timeout_seconds,
-    check_interval_seconds: config.supervisor_check_interval_seconds,
-    root,
-    kinds: { agent: import.meta.resolve("./actors/agent.ts") },
-    spare: { agent: Math.min(config.max_concurrent_agents, SPARE_MAX) },
-    playbooks: await readPlaybooks(),
-    provider,
-    cassette: config.cassette && { mode: config.cassette, folder: folder.cassettes },
-    models: await readModels(),
-    log,
-    onOpen: async (store) => {
-      if (store.created) await seedInto(store, false);
+  const [provider, playbooks, models] = await Promise.all([
+    answering(config, folder),
+    readPlaybooks(),
+    readModels(),
+  ]);
+  const { kernel } = await boot(
+    realPorts({
+      database_url: config.database_url,
+      workspaces: folder.workspaces,
+      sockets: folder.sockets,
+      scratch: folder.scratch,
+      code: decodeURIComponent(new URL(".", import.meta.url).pathname),
+      layers,
+      kinds: { agent: import.meta.resolve("./actors/agent.ts") },
+      spare: { agent: Math.min(config.max_concurrent_agents, SPARE_MAX) },
+      playbooks,
+      provider,
+      patience: PATIENCE,
+      cassette: config.cassette && { mode: config.cassette, folder: folder.cassettes },
+      models,
+      log,
+    }),
+    {
+      root,
+      node_id: folder.node_id,
+      predecessor_died: Deno.env.get(PREDECESSOR) === "died",
+      slots: config.max_concurrent_agents,
+      timeout_seconds: config.default_timeout_seconds,
+      check_interval_seconds: config.supervisor_check_interval_seconds,
+      models,
+      patience: PATIENCE,
+      about: {
+        playbooks,
+        provider,
+        replays: config.cassette === "replay",
+        containment: {
+          mode: config.containment,
+          layers: { ...layers },
+          summary: describeLayers(layers, config.containment),
+        },
+      },
+      onOpen: async (store) => {
+        if (store.created) await seedInto(store, false);
+      },
     },
-  });
+  );
   const descriptors = Number(Deno.env.get("TROUPE_DESCRIPTORS")) || DESCRIPTORS_UNKNOWN;
   answer = createApp(kernel, config, streamsMax(descriptors, config.max_concurrent_agents)).fetch;
   const { url } = server;

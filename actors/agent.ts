@@ -16,7 +16,7 @@ import {
   textOf,
   type ToolUseBlock,
 } from "../runtime/core/model/messages.ts";
-import type { Effect, Ending, Purpose } from "../runtime/core/protocol.ts";
+import type { ChildPurpose, Effect, Ending, Purpose } from "../runtime/core/protocol.ts";
 
 export type AgentMessage =
   | {
@@ -242,7 +242,7 @@ function onNudge(state: AgentState): Next<AgentState> {
 /** Ends the task; with after-task agents the parent is told once the summary is there. */
 function close(state: AgentState, ending: Ending, ...effects: Effect[]): Next<AgentState> {
   if (!state.after_task) return stop(ended(state), ending, ...effects);
-  const about = (purpose: Purpose, agent: string): Effect => ({
+  const about = (purpose: ChildPurpose, agent: string): Effect => ({
     type: "start_child",
     purpose,
     agent,

@@ -80,11 +80,6 @@ export const releaseAllOf = prepared<{ owner: string }>(({ owner }) =>
   query.updateTable("actors").set({ owner: null, ...RELEASED }).where("owner", "=", owner)
 );
 
-export const stopActor = prepared<{ address: string }>(({ address }) =>
-  query.updateTable("actors").set({ status: "stopped", owner: null })
-    .where("address", "=", address)
-);
-
 /** How a climb is refused. */
 export const WENT_ON = "The actor went on meanwhile";
 

@@ -6,7 +6,7 @@ import type {
   Origin,
   ToolDefinition,
 } from "../runtime/core/definitions.ts";
-import type { Schema } from "./schema.ts";
+import type { Db, Schema } from "./schema.ts";
 import { query, type Statement, statement } from "./unit.ts";
 
 type Versioned = "agents" | "documents" | "tools";
@@ -160,4 +160,23 @@ export function attachTool(
     query.insertInto("task_tools").values({ task_id, name, version, created_at: now })
       .onConflict((conflict) => conflict.columns(["task_id", "name"]).doUpdateSet({ version })),
   );
+}
+
+/** A task with the version of its agent that it was started with. */
+export async function taskOf(db: Db, id: string) {
+  const task = await db.selectFrom("tasks").selectAll().where("id", "=", id)
+    .executeTakeFirstOrThrow();
+  const agent = await findAgent(db, task.agent, task.agent_version);
+  if (!agent) throw new Error(`Agent ${task.agent} version ${task.agent_version} is gone`);
+  return { task, agent };
+}
+
+/** Names of the documents in a task's prompt: its agent's, then those attached to it. */
+export async function documentsOf(db: Db, id: string): Promise<string[]> {
+  const [{ agent }, attached] = await Promise.all([
+    taskOf(db, id),
+    db.selectFrom("task_documents").select("name").where("task_id", "=", id)
+      .orderBy("created_at").orderBy("name").execute(),
+  ]);
+  return [...new Set([...agent.documents, ...attached.map(({ name }) => name)])];
 }

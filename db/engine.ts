@@ -24,9 +24,16 @@ function check(statement: Statement, touched: number): void {
   }
 }
 
+/**
+ * What is the unit's own fault (a rule of the schema, a statement that cannot be) is refused like a guard
+ * that does not hold: the same unit would fail again. What is the store's (a full disk, a lock) is not.
+ */
 function failure(error: unknown): UnitResult {
   const reason = error instanceof Error ? error.message : String(error);
-  return { ok: false, refused: error instanceof Refused, reason };
+  const code = String((error as { code?: unknown }).code ?? "");
+  const refused = error instanceof Refused ||
+    /^SQLITE_(CONSTRAINT|ERROR|MISMATCH|RANGE|TOOBIG)/.test(code);
+  return { ok: false, refused, reason };
 }
 
 /**

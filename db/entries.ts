@@ -1,5 +1,7 @@
 /** The journal of each task: what it received and what it noted, for ever. */
 import { sql } from "kysely";
+import type { Message } from "../runtime/core/protocol.ts";
+import type { Db } from "./schema.ts";
 import { prepared, query } from "./unit.ts";
 
 /** How the guard of a step is refused. */
@@ -14,7 +16,16 @@ export const settleEntry = prepared<
 >(
   ({ id, address, owner, epoch, now }) =>
     query.insertInto("entries")
-      .columns(["id", "task_id", "tree_id", "received", "type", "message_json", "created_at"])
+      .columns([
+        "id",
+        "task_id",
+        "tree_id",
+        "received",
+        "type",
+        "message_json",
+        "created_at",
+        "by",
+      ])
       .expression((eb) =>
         eb.selectFrom("envelopes as e")
           .innerJoin("actors as a", "a.address", "e.to_address")
@@ -26,6 +37,7 @@ export const settleEntry = prepared<
             "e.type",
             "e.message_json",
             sql<number>`${now}`.as("created_at"),
+            "e.from_address",
           ])
           .where("e.id", "=", id)
           .where("a.address", "=", address)
@@ -37,7 +49,16 @@ export const settleEntry = prepared<
 
 /** Writes what an actor or the runtime notes about a task. */
 export const noteEntry = prepared<
-  { id: string; task_id: string; tree_id: string; type: string; message_json: string; now: number }
+  {
+    id: string;
+    task_id: string;
+    tree_id: string;
+    type: string;
+    message_json: string;
+    /** Who wanted it; null for what its actor or the runtime notes. */
+    by: string | null;
+    now: number;
+  }
 >((entry) =>
   query.insertInto("entries").values({
     id: entry.id,
@@ -46,6 +67,14 @@ export const noteEntry = prepared<
     type: entry.type,
     message_json: entry.message_json,
     received: 0,
+    by: entry.by,
     created_at: entry.now,
   })
 );
+
+/** A task's journal, as its actor and its model read it. */
+export async function journalOf(db: Db, task_id: string): Promise<Message[]> {
+  const rows = await db.selectFrom("entries").select("message_json")
+    .where("task_id", "=", task_id).orderBy("seq").execute();
+  return rows.map(({ message_json }) => JSON.parse(message_json));
+}

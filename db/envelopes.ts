@@ -112,10 +112,6 @@ export const removeEnvelope = prepared<{ id: string }>(({ id }) =>
   query.deleteFrom("envelopes").where("id", "=", id)
 );
 
-export const emptyMailbox = prepared<{ address: string }>(({ address }) =>
-  query.deleteFrom("envelopes").where("to_address", "=", address)
-);
-
 /** Whether anything is in a mailbox that could be taken now. */
 export const hasDue = prepared<{ address: string; now: number }>(
   ({ address, now }) =>

@@ -1,4 +1,5 @@
 /** Answers to POSTs that a client may repeat under the same key. */
+import type { Db } from "./schema.ts";
 import { query, type Statement, statement } from "./unit.ts";
 
 /** Remembers an answer, in the transaction of what it answers; refused when the key is taken. */
@@ -17,4 +18,13 @@ export function rememberAnswer(
 /** Keys older than `before` (ms) may be used again. */
 export function forgetAnswers(before: number): Statement {
   return statement(query.deleteFrom("idempotency_keys").where("created_at", "<", before));
+}
+
+/** What was answered under a key, and to which request. */
+export function answerOf(
+  db: Db,
+  key: string,
+): Promise<{ request: string; response_json: string } | undefined> {
+  return db.selectFrom("idempotency_keys").select(["request", "response_json"])
+    .where("key", "=", key).executeTakeFirst();
 }

@@ -5,6 +5,9 @@ import { prepared, query } from "./unit.ts";
 /** In the words of the partial index, which bound values would not match. */
 const isOpen = sql<boolean>`status IN ('pending', 'started', 'waiting')`;
 
+/** How whatever closes an effect is refused: somebody else closed it, or its actor no longer wants it. */
+export const EFFECT_GONE = "The effect has an outcome already, or is no longer wanted";
+
 export const addEffect = prepared<
   {
     key: string;
@@ -47,7 +50,7 @@ export const finishEffect = prepared<{ key: string; now: number }>(
   ({ key, now }) =>
     query.updateTable("outbox").set({ status: "done", done_at: now })
       .where("key", "=", key).where("status", "in", ["pending", "started"]),
-  { expect: "one", refusal: "The effect has an outcome already, or is no longer wanted" },
+  { expect: "one", refusal: EFFECT_GONE },
 );
 
 export const dropEffects = prepared<{ address: string; now: number }>(({ address, now }) =>
@@ -55,16 +58,39 @@ export const dropEffects = prepared<{ address: string; now: number }>(({ address
     .where("address", "=", address).where(isOpen)
 );
 
-/** Sets an effect aside until a person has decided. */
+/**
+ * Sets an effect aside until a person has decided. Refused when they have by now: nobody would put it
+ * back.
+ */
 export const holdEffect = prepared<{ key: string }>(
   ({ key }) =>
     query.updateTable("outbox").set({ status: "waiting" })
-      .where("key", "=", key).where(isOpen),
-  { expect: "one", refusal: "The effect has an outcome already, or is no longer wanted" },
+      .where("key", "=", key).where(isOpen)
+      .where(({ not, exists }) =>
+        not(exists(
+          query.selectFrom("reviews").select("id").where("asked_by_key", "=", key)
+            .where("status", "<>", "open"),
+        ))
+      ),
+  { expect: "one", refusal: "A person has decided meanwhile, or the effect is no longer wanted" },
 );
 
 /** Puts it back among those to perform. */
 export const releaseEffect = prepared<{ key: string }>(({ key }) =>
   query.updateTable("outbox").set({ status: "pending" })
     .where("key", "=", key).where("status", "=", "waiting")
+);
+
+/**
+ * At start, before the claims of this node's dead predecessor are released: whatever its actors were having
+ * performed may be what killed it. That attempt is counted; a step's own first attempt needs no write.
+ */
+export const countInterrupted = prepared<{ owner: string }>(({ owner }) =>
+  query.updateTable("outbox").set({ attempts: sql`attempts + 1` })
+    .where(isOpen).where("status", "<>", "waiting")
+    .where(
+      "address",
+      "in",
+      (eb) => eb.selectFrom("actors").select("address").where("owner", "=", owner),
+    )
 );

@@ -11,11 +11,13 @@ export interface NewReview {
   readonly issue: string;
   readonly blocking: boolean;
   readonly detail?: string;
-  /** The effect that waits for it. */
+  /** The effect that asks it: performed twice, it asks once. */
+  readonly asked_by_key?: string;
+  /** The effect that waits for the decision before it is performed. */
   readonly effect_key?: string;
 }
 
-/** Adds a question; the same call adds it once. */
+/** Adds a question; the same effect adds it once. */
 export function addReview({ blocking, ...review }: NewReview, now: number): Statement {
   return statement(
     query.insertInto("reviews")
@@ -36,10 +38,10 @@ export const decideReview = prepared<
   },
 );
 
-/** What a person was asked about a call, and what they said. */
-export function reviewOf(db: Kysely<Schema>, task_id: string, call_id: string) {
+/** What a person was asked before an effect may be performed, and what they said. */
+export function reviewOf(db: Kysely<Schema>, effect_key: string) {
   return db.selectFrom("reviews").select(["status", "comment"])
-    .where("task_id", "=", task_id).where("call_id", "=", call_id).executeTakeFirst();
+    .where("asked_by_key", "=", effect_key).executeTakeFirst();
 }
 
 export function findReview(db: Kysely<Schema>, id: string) {

@@ -1,7 +1,10 @@
 /** The tables as Kysely sees them. Times are ms since 1970, ids ULIDs, `…_json` columns JSON texts. */
-import type { Generated } from "kysely";
+import type { Generated, Kysely } from "kysely";
 import type { Rung } from "../runtime/core/ladder.ts";
 import type { AfterTask, Purpose, Status } from "../runtime/core/protocol.ts";
+
+/** What reads are given: they build typed queries on it and run nothing else. */
+export type Db = Kysely<Schema>;
 
 export interface Schema {
   trees: TreesTable;
@@ -19,6 +22,7 @@ export interface Schema {
   reviews: ReviewsTable;
   dead_letters: DeadLettersTable;
   idempotency_keys: IdempotencyKeysTable;
+  commands: CommandsTable;
   reservations: ReservationsTable;
   media: MediaTable;
   liveness: LivenessTable;
@@ -34,6 +38,8 @@ export interface TreesTable {
   priority: number;
   after_task: AfterTask;
   budget_json: string;
+  /** Tasks that it has had so far; the database counts them. */
+  tasks_begun: Generated<number>;
   /** Seconds without progress after which a task of this tree counts as stuck. */
   timeout_seconds: number;
   result: string | null;
@@ -52,6 +58,8 @@ export interface TasksTable {
   parent_id: string | null;
   /** The parent's tool call that this task answers. */
   call_id: string | null;
+  /** The parent's effect that asked for it: performed twice, it begins one child. */
+  effect_key: Generated<string | null>;
   purpose: Purpose;
   agent: string;
   agent_version: number;
@@ -110,6 +118,8 @@ export interface EntriesTable {
   type: string;
   message_json: string;
   created_at: number;
+  /** Who it comes from: `person`, the address of a task, `performer`, …; null for what the runtime noted. */
+  by: Generated<string | null>;
 }
 
 export interface EnvelopesTable {
@@ -200,6 +210,8 @@ export interface ReviewsTable {
   tree_id: string;
   task_id: string;
   call_id: string | null;
+  /** The effect that asked it: performed twice, it asks once. Null when no effect did. */
+  asked_by_key: Generated<string | null>;
   issue: string;
   /** The whole of what is to be allowed; null for a plain question. */
   detail: string | null;
@@ -227,6 +239,16 @@ export interface IdempotencyKeysTable {
   /** What the key was used for, so that another request cannot reuse it. */
   request: string;
   response_json: string;
+  created_at: number;
+}
+
+/** What was commanded from outside of a task and took effect, by whom: append-only. */
+export interface CommandsTable {
+  id: string;
+  verb: string;
+  by: string;
+  command_json: string;
+  tree_id: string | null;
   created_at: number;
 }
 

@@ -1,20 +1,18 @@
 /** Tasks: one agent's piece of a tree, from queued to ended. */
 import { sql } from "kysely";
 import type { Usage } from "../runtime/core/model/messages.ts";
-import type { Ending, Purpose } from "../runtime/core/protocol.ts";
-import { addActor, releaseAllOf, stopActor } from "./actors.ts";
-import { emptyMailbox } from "./envelopes.ts";
-import { noteEntry } from "./entries.ts";
-import { dropEffects } from "./outbox.ts";
-import { removeTimers } from "./timers.ts";
-import { type Ended, endTree } from "./trees.ts";
-import { prepared, query, type Statement, statement } from "./unit.ts";
+import type { Budget, Ending, Purpose } from "../runtime/core/protocol.ts";
+import { addActor, releaseAllOf } from "./actors.ts";
+import type { Db } from "./schema.ts";
+import { prepared, query, type Row, type Statement } from "./unit.ts";
 
 export type NewTask = {
   readonly id: string;
   readonly tree_id: string;
   readonly parent_id: string | null;
   readonly call_id: string | null;
+  /** The parent's effect that asks for it; null when none does. */
+  readonly effect_key: string | null;
   readonly purpose: Purpose;
   readonly agent: string;
   readonly agent_version: number;
@@ -29,6 +27,7 @@ const insert = prepared<NewTask & { now: number }>((task) =>
     tree_id: task.tree_id,
     parent_id: task.parent_id,
     call_id: task.call_id,
+    effect_key: task.effect_key,
     purpose: task.purpose,
     agent: task.agent,
     agent_version: task.agent_version,
@@ -48,26 +47,20 @@ export function addTask(task: NewTask, kind: string, now: number): Statement[] {
   ];
 }
 
-/** Refuses the unit when the tree has as many tasks as its budget allows. */
+/** Refuses the unit when the tree has ended, or has as many tasks as its budget allows. */
 export function treeHasRoom(tree_id: string, tasks_max: number): Statement {
-  return statement(
-    query.selectFrom("trees").select("id").where("id", "=", tree_id)
-      .where("ended_at", "is", null)
-      .where((eb) =>
-        eb(
-          eb.selectFrom("tasks").select(eb.fn.countAll<number>().as("n"))
-            .where("tree_id", "=", tree_id),
-          "<",
-          tasks_max,
-        )
-      ),
-    {
-      returns: "all",
-      expect: "one",
-      refusal: `The tree has ended or has ${tasks_max} tasks, its limit`,
-    },
-  );
+  return {
+    ...room({ tree_id, tasks_max }),
+    refusal: `The tree has ended or has ${tasks_max} tasks, its limit`,
+  };
 }
+
+const room = prepared<{ tree_id: string; tasks_max: number }>(
+  ({ tree_id, tasks_max }) =>
+    query.selectFrom("trees").select("id").where("id", "=", tree_id)
+      .where("ended_at", "is", null).where("tasks_begun", "<", tasks_max),
+  { returns: "one", expect: "one" },
+);
 
 /** A claimed task runs; one without a row (an actor of another kind) is left alone. */
 export const taskRuns = prepared<{ id: string; now: number }>(({ id, now }) =>
@@ -140,40 +133,34 @@ const used = prepared<
 );
 
 /**
- * Ends a task, in one transaction with everything that follows: its actor stops, what was under way
- * for it is dropped, the parent's envelope is enqueued, and with the root the tree ends. The last
- * statement returns `to_address` of a parent that was told.
- *
- * @param ids for the journal's entry and for the parent's envelope
+ * Ends a task. What follows from that, its actor's stop and the end of its tree included, the database
+ * does by itself; the parent's envelope is enqueued. The last statement returns `to_address` of a parent
+ * that was told.
+ * @param ids of the parent's envelope
  */
 export function endTask(
-  task: { id: string; tree_id: string },
+  { id }: { id: string; tree_id: string },
   ending: Ending,
-  ids: { entry: string; envelope: string },
+  ids: { envelope: string },
   now: number,
 ): Statement[] {
   const { status, result, summary = null, reason = null } = ending;
-  const { id, tree_id } = task;
-  const ended = { id, status, result, summary, reason, now };
   return [
-    end(ended),
-    stopActor({ address: id }),
-    emptyMailbox({ address: id }),
-    removeTimers({ address: id }),
-    dropEffects({ address: id, now }),
-    withdrawReviews({ task_id: id, now }),
-    noteEntry({
-      id: ids.entry,
-      task_id: id,
-      tree_id,
-      type: "task.ended",
-      message_json: JSON.stringify({ type: "task.ended", ...ending }),
-      now,
-    }),
-    endTree(ended),
+    end({ id, status, result, summary, reason, now }),
     tellParent(id, ids.envelope, ending, now),
   ];
 }
+
+type Ended = {
+  id: string;
+  status: Ending["status"];
+  result: string | null;
+  summary: string | null;
+  reason: string | null;
+  now: number;
+};
+
+const ALREADY = "The task has ended already";
 
 const end = prepared<Ended>(
   ({ id, status, result, summary, reason, now }) =>
@@ -181,13 +168,63 @@ const end = prepared<Ended>(
       .set({ status, result, summary, reason, ended_at: now, version: sql`version + 1` })
       .where("id", "=", id)
       .where("ended_at", "is", null),
-  { expect: "one", refusal: "The task has ended already" },
+  { expect: "one", refusal: ALREADY },
 );
 
-/** A question of a task that has ended needs no answer any more. */
-const withdrawReviews = prepared<{ task_id: string; now: number }>(({ task_id, now }) =>
-  query.updateTable("reviews").set({ status: "withdrawn", decided_at: now })
-    .where("task_id", "=", task_id).where("status", "=", "open").where("blocking", "=", 1)
+/**
+ * Ends a task from outside, with every task below it that lives at the instant of the commit. The first
+ * statement is the guard, the second returns the `id` of each that it ended, the last one `to_address`
+ * of a parent that was told.
+ * @param spared tasks below it that go on
+ */
+export function endSubtree(
+  { id }: { id: string },
+  ending: Ending,
+  ids: { envelope: string },
+  spared: readonly string[],
+  now: number,
+): Statement[] {
+  const { status, result, summary = null, reason = null } = ending;
+  const below = `The task above it ended: ${reason ?? status}`;
+  const spared_json = JSON.stringify(spared);
+  return [
+    isLive({ id }),
+    cut({ id, status, result, summary, reason, below, spared_json, now }),
+    tellParent(id, ids.envelope, ending, now),
+  ];
+}
+
+const isLive = prepared<{ id: string }>(
+  ({ id }) =>
+    query.selectFrom("tasks").select("id").where("id", "=", id).where("ended_at", "is", null),
+  { returns: "one", expect: "one", refusal: ALREADY },
+);
+
+const cut = prepared<Ended & { below: string; spared_json: string }>(
+  ({ id, status, result, summary, reason, below, spared_json, now }) => {
+    const own = (value: string | null) => sql<string | null>`iif(id = ${id}, ${value}, NULL)`;
+    return query.withRecursive(
+      "below",
+      (cte) =>
+        cte.selectFrom("tasks").select("id").where("id", "=", id)
+          .unionAll(
+            cte.selectFrom("tasks as task").innerJoin("below", "below.id", "task.parent_id")
+              .select("task.id"),
+          ),
+    ).updateTable("tasks").set({
+      status: sql`iif(id = ${id}, ${status}, 'cancelled')`,
+      result: own(result),
+      summary: own(summary),
+      reason: sql`iif(id = ${id}, ${reason}, ${below})`,
+      ended_at: now,
+      version: sql`version + 1`,
+    })
+      .where("ended_at", "is", null)
+      .where("id", "in", (eb) => eb.selectFrom("below").select("id"))
+      .where(sql<boolean>`id NOT IN (SELECT value FROM json_each(${spared_json}))`)
+      .returning("id");
+  },
+  { returns: "all", expect: "some", refusal: ALREADY },
 );
 
 /**
@@ -251,3 +288,69 @@ const tell = prepared<{
       .returning("to_address"),
   { returns: "one" },
 );
+
+/** Address of the parent that an ending's unit told; null when nobody had to be. */
+export function parentTold(rows: readonly (readonly Row[])[]): string | null {
+  return rows.at(-1)?.[0]?.to_address as string | undefined ?? null;
+}
+
+/** Whom `endSubtree` ended. */
+export function cutBy(rows: readonly (readonly Row[])[]): string[] {
+  return rows[1].map(({ id }) => id as string);
+}
+
+/** What a child takes over from its parent and its tree. */
+export async function parentOf(db: Db, id: string) {
+  const { budget_json, ...row } = await db.selectFrom("tasks as task")
+    .innerJoin("trees as tree", "tree.id", "task.tree_id")
+    .select(["task.tree_id", "task.depth", "tree.priority", "tree.budget_json"])
+    .select(["tree.after_task", "tree.timeout_seconds"])
+    .where("task.id", "=", id).executeTakeFirstOrThrow();
+  return { ...row, budget: JSON.parse(budget_json) as Budget };
+}
+
+/** Whether a task or one above it was given this very work. */
+export async function repeatsAbove(
+  db: Db,
+  id: string,
+  { agent, instruction }: { readonly agent: string; readonly instruction: string },
+): Promise<boolean> {
+  const found = await db.withRecursive(
+    "above",
+    (cte) =>
+      cte.selectFrom("tasks").select(["id", "parent_id"]).where("id", "=", id)
+        .unionAll(
+          cte.selectFrom("tasks as task").innerJoin("above", "above.parent_id", "task.id")
+            .select(["task.id", "task.parent_id"]),
+        ),
+  ).selectFrom("above").innerJoin("tasks as task", "task.id", "above.id").select("task.id")
+    .where("task.agent", "=", agent).where("task.instruction", "=", instruction)
+    .limit(1).executeTakeFirst();
+  return found !== undefined;
+}
+
+export async function instructionOf(db: Db, id: string): Promise<string> {
+  const row = await db.selectFrom("tasks").select("instruction").where("id", "=", id)
+    .executeTakeFirstOrThrow();
+  return row.instruction;
+}
+
+/** Who an attachment is for: the task that asked for context or tools, or else the caller. */
+export async function beneficiaryOf(db: Db, id: string): Promise<string> {
+  const { purpose, parent_id } = await db.selectFrom("tasks").select(["purpose", "parent_id"])
+    .where("id", "=", id).executeTakeFirstOrThrow();
+  return (purpose === "context" || purpose === "tools") && parent_id ? parent_id : id;
+}
+
+/** The stuck task that a supervision was started for; null for any other task. */
+export async function supervisedBy(
+  db: Db,
+  id: string,
+): Promise<{ id: string; tree_id: string; priority: number } | null> {
+  const row = await db.selectFrom("tasks as task")
+    .innerJoin("trees as tree", "tree.id", "task.tree_id")
+    .select(["task.parent_id as id", "task.tree_id", "tree.priority"])
+    .where("task.id", "=", id).where("task.purpose", "=", "supervision")
+    .executeTakeFirst();
+  return row?.id ? { ...row, id: row.id } : null;
+}

@@ -30,10 +30,6 @@ export function fireTimer(address: string, name: string, now: number) {
   );
 }
 
-export const removeTimers = prepared<{ address: string }>(({ address }) =>
-  query.deleteFrom("timers").where("address", "=", address)
-);
-
 /** Timers that are due, the one that has waited for longest first. */
 export function dueTimers(db: Kysely<Schema>, now: number) {
   return db.selectFrom("timers").innerJoin("trees", "trees.id", "timers.tree_id")

@@ -1,12 +1,15 @@
 /** Tools that agents wrote: a version is added and never changed; a person disables or deletes them. */
 import type { Kysely } from "kysely";
 import {
+  asTool,
   effectOf,
   type Permissions,
   type ToolTest,
   type WrittenTool,
 } from "../runtime/core/toolkit/written_tool.ts";
-import type { Schema } from "./schema.ts";
+import { CORE_TOOLS, type Tool, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
+import { taskOf } from "./definitions.ts";
+import type { Db, Schema } from "./schema.ts";
 import { query, type Statement, statement } from "./unit.ts";
 
 /** Adds a version; refused when somebody else added it meanwhile. */
@@ -103,4 +106,19 @@ function writtenOf(row: {
     source: row.source!,
     permissions: JSON.parse(row.permissions_json ?? "{}") as Permissions,
   };
+}
+
+/** The tools that a task may call: the core, its agent's, and those attached to it. */
+export async function toolsOf(db: Db, id: string): Promise<Tool[]> {
+  const [{ agent }, attached, written] = await Promise.all([
+    taskOf(db, id),
+    db.selectFrom("task_tools").select("name").where("task_id", "=", id)
+      .orderBy("created_at").orderBy("name").execute(),
+    writtenToolsOf(db, id),
+  ]);
+  const names = new Set([...CORE_TOOLS, ...agent.tools, ...attached.map(({ name }) => name)]);
+  return [
+    ...[...names].flatMap((name) => TOOLKIT.get(name) ?? []),
+    ...written.map(asTool),
+  ];
 }

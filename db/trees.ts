@@ -1,6 +1,7 @@
 /** Trees: what a person asked for, and what became of it. */
 import { sql } from "kysely";
-import type { AfterTask, Budget, Ending } from "../runtime/core/protocol.ts";
+import type { AfterTask, Budget } from "../runtime/core/protocol.ts";
+import type { Db } from "./schema.ts";
 import { prepared, query, type Statement } from "./unit.ts";
 
 export type NewTree = {
@@ -40,20 +41,12 @@ export const treeRuns = prepared<{ id: string; now: number }>(({ id, now }) =>
     .where("status", "=", "queued")
 );
 
-/** How something ended, and when. */
-export type Ended = {
-  id: string;
-  status: Ending["status"];
-  result: string | null;
-  summary: string | null;
-  reason: string | null;
-  now: number;
-};
-
-/** Ends the tree whose root has ended; for any other task it changes nothing. */
-export const endTree = prepared<Ended>(({ id, status, result, summary, reason, now }) =>
-  query.updateTable("trees")
-    .set({ status, result, summary, reason, ended_at: now, version: sql`version + 1` })
-    .where("root_id", "=", id)
-    .where("ended_at", "is", null)
-);
+/** What ends or runs a tree has to know of it. */
+export async function treeOf(
+  db: Db,
+  id: string,
+): Promise<{ root_id: string; priority: number; budget: Budget }> {
+  const { budget_json, ...tree } = await db.selectFrom("trees")
+    .select(["root_id", "priority", "budget_json"]).where("id", "=", id).executeTakeFirstOrThrow();
+  return { ...tree, budget: JSON.parse(budget_json) };
+}

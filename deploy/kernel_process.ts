@@ -1,7 +1,7 @@
 /** Starts the kernel as a process with exactly the permissions that it needs. */
 import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
-import { HEARTBEAT, SDK_VARIABLES, VARIABLES } from "../runtime/core/launch.ts";
+import { HEARTBEAT, PREDECESSOR, SDK_VARIABLES, VARIABLES } from "../runtime/core/launch.ts";
 import {
   CELLS_MAX,
   KERNEL_LOOK_MS,
@@ -14,6 +14,8 @@ import { NEWBORN, pulseAfter, type PulseEvent, type Silence } from "../runtime/c
 import { surroundings } from "./environment.ts";
 
 export interface KernelProcess {
+  /** Whether it was ended because it gave no sign of life. */
+  readonly hung: boolean;
   readonly status: Promise<Deno.CommandStatus>;
   /** Resolves with the address of the kernel's API once it serves. */
   readonly ready: Promise<string>;
@@ -31,7 +33,7 @@ export interface KernelProcess {
 export function startKernel(
   args: readonly string[],
   environment: Record<string, string>,
-  { quiet = false, serving_ms = KERNEL_SILENT_MS } = {},
+  { quiet = false, serving_ms = KERNEL_SILENT_MS, predecessor_died = false } = {},
 ): KernelProcess {
   const data = absolute(environment.DATA_DIR || "data");
   const sockets = socketFolder(data);
@@ -59,6 +61,7 @@ export function startKernel(
       DATA_DIR: data,
       TROUPE_SOCKETS: sockets,
       TROUPE_DESCRIPTORS: descriptors(),
+      ...predecessor_died ? { [PREDECESSOR]: "died" } : {},
     },
     // Its end is how the kernel learns that the launcher is gone.
     stdin: "piped",
@@ -67,7 +70,8 @@ export function startKernel(
   }).spawn();
   const ready = Promise.withResolvers<string>();
   ready.promise.catch(() => {});
-  const heard = watch(process, { starting_ms: KERNEL_START_MS, serving_ms });
+  let hung = false;
+  const heard = watch(process, { starting_ms: KERNEL_START_MS, serving_ms }, () => hung = true);
   follow(process.stdout, (line) => {
     if (line === HEARTBEAT) return heard({ type: "beat" });
     const url = /^Troupe is ready on (\S+)/.exec(line)?.[1];
@@ -79,6 +83,9 @@ export function startKernel(
   }).catch((error) => console.error(`Cannot hear the kernel: ${error.message}`))
     .finally(() => ready.reject(new Error("The kernel ended before it was ready")));
   return {
+    get hung() {
+      return hung;
+    },
     status: process.status,
     ready: ready.promise,
     stop: () => process.stdin.close().catch(() => {}),
@@ -90,7 +97,11 @@ export function startKernel(
  * output and not asked over HTTP: a line there needs no descriptor, no port and no token, so that a
  * kernel with a thousand viewers is not taken for dead.
  */
-function watch(process: Deno.ChildProcess, silence: Silence): (event: PulseEvent) => void {
+function watch(
+  process: Deno.ChildProcess,
+  silence: Silence,
+  onHung: () => void,
+): (event: PulseEvent) => void {
   let pulse = NEWBORN;
   let looked = performance.now();
   const heard = (event: PulseEvent) => {
@@ -99,6 +110,7 @@ function watch(process: Deno.ChildProcess, silence: Silence): (event: PulseEvent
     if (!actions.includes("kill")) return;
     const seconds = Math.round(pulse.silent_ms / 1000);
     console.error(`The kernel gave no sign of life for ${seconds} s: ending it`);
+    onHung();
     process.kill("SIGKILL");
   };
   const timer = setInterval(() => {
@@ -192,6 +204,7 @@ function grants(data: string, sockets: string, environment: Record<string, strin
         ...VARIABLES,
         ...SDK_VARIABLES,
         "TROUPE_SOCKETS",
+        PREDECESSOR,
         "TROUPE_DESCRIPTORS",
         "LIBSQL_JS_DEV",
         "LOG_TOKENS",

@@ -17,6 +17,9 @@ import {
   KERNEL_SILENT_MS,
 } from "../runtime/core/limits.ts";
 
+/** Signals with which somebody else ends a kernel. */
+const FROM_OUTSIDE: readonly (Deno.Signal | null)[] = ["SIGKILL", "SIGTERM", "SIGINT"];
+
 const [command = "start", ...words] = Deno.args;
 const environment = await load();
 const refused = refusal(environment);
@@ -50,10 +53,13 @@ async function keepRunning(args: string[], serving_ms: number): Promise<number> 
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
 
   let deaths: number[] = [];
+  let predecessor_died = false;
   while (!stopping) {
-    kernel = startKernel(args, environment, { serving_ms });
+    kernel = startKernel(args, environment, { serving_ms, predecessor_died });
     const { code, signal } = await kernel.status;
     if (stopping || code === EXIT.ok || code === EXIT.config) return stopping ? EXIT.ok : code;
+    // Who was killed from outside did not die of what it was doing.
+    predecessor_died = kernel.hung || !FROM_OUTSIDE.includes(signal);
     const now = Date.now();
     deaths = [...deaths.filter((at) => now - at < KERNEL_RESTARTS_PERIOD_MS), now];
     const cause = signal ? `signal ${signal}` : `exit code ${code}`;

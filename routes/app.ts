@@ -2,16 +2,15 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
-import { StoreError } from "../db/store.ts";
 import { type Config, isLoopback } from "../runtime/core/config.ts";
 import { REQUEST_BYTES_MAX, STREAMS_MAX } from "../runtime/core/limits.ts";
 import type { Kernel } from "../runtime/kernel.ts";
-import { Refusal } from "../runtime/core/refusal.ts";
+import { KeyTaken, NotAllowed, NotThere, Refusal } from "../runtime/core/refusal.ts";
 import { admit } from "./http/admission.ts";
 import { health } from "./api/health.ts";
 import { pages } from "./pages/mod.tsx";
 import { Places } from "./http/places.ts";
-import { badField, Problem, problemResponse } from "./http/problem.ts";
+import { badField, notFound, Problem, problemResponse } from "./http/problem.ts";
 import { reviews } from "./api/reviews.ts";
 import { system } from "./api/system.ts";
 import { tasks } from "./api/tasks.ts";
@@ -42,14 +41,22 @@ export function createApp(
     if (error instanceof Refusal) {
       return problemResponse(c, badField(error.field, error.message));
     }
-    if (error instanceof StoreError) {
+    if (error instanceof NotThere) return problemResponse(c, notFound(error.what, error.id));
+    if (error instanceof KeyTaken) {
+      return problemResponse(c, new Problem(422, "Unprocessable content", error.message));
+    }
+    if (error instanceof NotAllowed) {
+      return problemResponse(c, new Problem(403, "Forbidden", error.message));
+    }
+    // The store's own error; only `db/` knows its class.
+    if (error.name === "StoreError") {
       return problemResponse(c, new Problem(503, "Service unavailable", error.message));
     }
     if (error instanceof HTTPException) {
       return problemResponse(c, new Problem(error.status, "Error", error.message));
     }
     // A bug: whoever runs Troupe sees where it is, whoever asked does not.
-    kernel.config.log(`${c.req.method} ${c.req.path} failed: ${error.stack}`);
+    kernel.log(`${c.req.method} ${c.req.path} failed: ${error.stack}`);
     const detail = "Something went wrong here; the console says more";
     return problemResponse(c, new Problem(500, "Internal server error", detail));
   });

@@ -1,321 +1,176 @@
 /**
- * The kernel: puts the parts together under the supervision tree and is the one door for commands.
- * It runs no agent-written code.
+ * The kernel as everybody outside of it sees it: one door for what is wanted, one for reading, one for
+ * what happens. How its parts are put together is `boot.ts`; it runs no agent-written code.
  */
-import { openStore, type Store } from "../db/store.ts";
-import { releaseNode } from "../db/tasks.ts";
-import type { Unit, UnitResult } from "../db/unit.ts";
-import { CellPool } from "./cells/pool.ts";
+import { answerOf, forgetAnswers, rememberAnswer } from "../db/idempotency_keys.ts";
+import type { Db } from "../db/schema.ts";
+import type { UnitResult } from "../db/unit.ts";
+import { commitAndTell, type Committing } from "./commands/commit.ts";
+import { type AnswerTo, unitOf } from "./commands/mod.ts";
+import type { Liveness } from "./commands/liveness.ts";
+import type { Reading } from "./commands/work.ts";
+import { type By, byText, type Command } from "./core/command.ts";
 import type { Containment } from "./core/config.ts";
-import type { Layers } from "./confined/sandbox.ts";
-import { ToolCells } from "./confined/tool_cells.ts";
-import { HEARTBEAT_MS } from "./core/limits.ts";
 import type { Provider } from "./core/model/messages.ts";
-import type { ModelTable } from "./core/model/facts.ts";
-import { PATIENCE, type Patience } from "./core/model/patience.ts";
 import type { Playbook } from "./core/model/offline.ts";
-import type { SupervisorSpec } from "./core/supervision.ts";
-import { Drafts } from "./passing/drafts.ts";
-import { Events } from "./passing/events.ts";
-import { type Files, FilesDoor } from "./confined/files.ts";
-import { type Cassette, type Gateway, GatewayDoor } from "./model/gateway.ts";
-import { Performers } from "./outbox/execute.ts";
-import { Outputs } from "./tools/terminal.ts";
-import { type Clock, type Ids, type Log, systemClock, ulids } from "./ports.ts";
-import { newTree, type TreeRequest } from "./commands/begin.ts";
-import { Liveness } from "./commands/liveness.ts";
-import { Scheduler } from "./loop/scheduler.ts";
-import { Supervisor } from "./supervision/supervisor.ts";
-import type { Starter } from "./ports.ts";
-import type { Child } from "./ports.ts";
-import { Watch } from "./loop/watch.ts";
+import { IDEMPOTENCY_MS } from "./core/limits.ts";
+import { KeyTaken } from "./core/refusal.ts";
+import type { Drafts } from "./passing/drafts.ts";
+import type { Events } from "./passing/events.ts";
+import type { RunningOutputs } from "./passing/outputs.ts";
+import type { Clock, LaneView, Log, Supervised } from "./ports.ts";
 
-/** What every part of the runtime works with. */
-export interface Parts {
-  readonly store: Store;
-  readonly gateway: Gateway;
-  readonly files: Files;
-  readonly tools: ToolCells;
-  readonly outputs: Outputs;
-  readonly drafts: Drafts;
+/** What became of a command: its answer, or why it could not be done just now. */
+export type Dispatched<Answer> = { readonly ok: true; readonly answer: Answer } | {
+  readonly ok: false;
+  /** Whether it never can, as things stand; otherwise the store could not. */
+  readonly refused: boolean;
+  readonly reason: string;
+};
+
+/** What it was started with, for who shows it. */
+export interface About {
+  /** Demo tasks of the offline model. */
+  readonly playbooks: readonly Playbook[];
   /** Who answers; null for the offline model. */
   readonly provider: Provider | null;
-  readonly models: ModelTable;
-  readonly patience: Patience;
-  readonly containment: Containment;
-  readonly events: Events;
-  readonly clock: Clock;
-  readonly ids: Ids;
-  readonly log: Log;
-  /** Longest time between two looks for stuck tasks. */
-  readonly check_interval_ms: number;
+  /** Whether recorded model calls are played back. */
+  readonly replays: boolean;
+  readonly containment: {
+    readonly mode: Containment;
+    readonly layers: Readonly<Record<string, boolean>>;
+    /** In words. */
+    readonly summary: string;
+  };
 }
 
-export interface KernelConfig {
-  readonly database_url: string;
-  /** Who claims: the data folder's node. */
-  readonly node_id: string;
-  readonly workspaces: string;
-  readonly sockets: string;
-  /** For folders that are thrown away with the process that had them. */
-  readonly scratch: string;
-  /** The program's own folder. */
-  readonly code: string;
-  readonly layers: Layers;
-  /** Whether tools that agents wrote may run without namespaces around them. */
-  readonly containment: Containment;
-  readonly slots: number;
-  /** How long an actor may take for one step; `HEARTBEAT_MS` when left out. */
-  readonly heartbeat_ms?: number;
-  readonly timeout_seconds: number;
-  readonly check_interval_seconds: number;
-  readonly root: SupervisorSpec;
-  /** Module of each kind of actor, as a URL. */
-  readonly kinds: Readonly<Record<string, string>>;
-  readonly spare: Readonly<Record<string, number>>;
-  readonly playbooks: readonly Playbook[];
-  /** Who answers; the offline model when left out. */
-  readonly provider?: Provider | null;
-  /** What is known about models. */
-  readonly models: ModelTable;
-  /** Whether model calls are recorded or played back. */
-  readonly cassette?: Cassette | null;
-  /** How long model calls wait, where that differs from the limits. */
-  readonly patience?: Partial<Patience>;
+/** What runs at this moment. */
+export interface AtWork {
+  readonly agents: { readonly running: number; readonly runnable: number; readonly slots: number };
+  readonly cells: { readonly cells: number; readonly workers: number };
+  readonly tool_cells: { readonly running: number; readonly waiting: number };
+  readonly lanes: readonly LaneView[];
+  readonly supervision: Supervised;
+}
+
+export interface KernelParts extends Committing, Reading {
+  readonly events: Events;
+  readonly drafts: Drafts;
+  readonly outputs: RunningOutputs;
+  /** Resolves when the kernel is over: null after `stop`, else why. */
+  readonly gone: Promise<string | null>;
+  stop(): Promise<void>;
+  readonly about: About;
+  readonly liveness: Liveness;
+  look(): Promise<AtWork>;
   readonly log: Log;
-  /** Called once the database is open, before anything runs: seeds a new one. */
-  readonly onOpen: (store: Store) => Promise<void>;
 }
 
 export class Kernel {
-  readonly events = new Events();
-  readonly outputs = new Outputs((tree_id) => this.events.whisper(tree_id));
-  readonly drafts = new Drafts((tree_id) => this.events.whisper(tree_id));
-  readonly clock: Clock = systemClock;
-  readonly ids: Ids = ulids;
-  readonly cells: CellPool;
-  readonly liveness = new Liveness(() => this.#store, this.clock);
-  #store!: Store;
-  #gateway!: Gateway;
-  #tools!: ToolCells;
-  #scheduler!: Scheduler;
-  #watch!: Watch;
-  #supervisor!: Supervisor;
+  readonly #parts: KernelParts;
 
-  private constructor(readonly config: KernelConfig) {
-    this.cells = new CellPool(
-      {
-        folder: config.sockets,
-        code: config.code,
-        kinds: config.kinds,
-        spare: config.spare,
-        layers: config.layers,
-        heartbeat_ms: config.heartbeat_ms ?? HEARTBEAT_MS,
-      },
-      this.clock,
-      config.log,
-    );
+  constructor(parts: KernelParts) {
+    this.#parts = parts;
   }
 
-  /**
-   * Opens the database, starts the supervision tree and takes up what was under way.
-   * @throws {StoreError} when the database cannot be used
-   */
-  static async start(config: KernelConfig): Promise<Kernel> {
-    const kernel = new Kernel(config);
-    await kernel.#start();
-    return kernel;
+  /** Everything that is written down. */
+  get read(): Db {
+    return this.#parts.read;
   }
 
-  get store(): Store {
-    return this.#store;
+  /** Who is told that something happens. */
+  get events(): Pick<Events, "subscribe"> {
+    return this.#parts.events;
   }
 
-  get gateway(): Gateway {
-    return this.#gateway;
+  /** What models are saying right now. */
+  get drafts(): Pick<Drafts, "of" | "ofTree"> {
+    return this.#parts.drafts;
   }
 
-  get tools(): ToolCells {
-    return this.#tools;
+  /** What commands are printing right now. */
+  get outputs(): Pick<RunningOutputs, "of"> {
+    return this.#parts.outputs;
   }
 
-  get supervisor(): Supervisor {
-    return this.#supervisor;
+  get about(): About {
+    return this.#parts.about;
   }
 
-  /** Resolves when the kernel is over: null after `stop`, else why. */
+  /** Whether the database still takes a write. */
+  get liveness(): Liveness {
+    return this.#parts.liveness;
+  }
+
+  /** What runs at this moment. */
+  look(): Promise<AtWork> {
+    return this.#parts.look();
+  }
+
+  get log(): Log {
+    return this.#parts.log;
+  }
+
+  get clock(): Clock {
+    return this.#parts.clock;
+  }
+
   get gone(): Promise<string | null> {
-    return this.#supervisor.gone;
-  }
-
-  get load(): Scheduler["load"] {
-    return this.#scheduler.load;
+    return this.#parts.gone;
   }
 
   /**
-   * Begins a tree. `extra` becomes true in the same transaction.
-   * @throws {Refusal} when the request names what does not exist
+   * Does what somebody wants, in one transaction.
+   * @param idempotency_key under which the same command of the same one is done once
+   * @throws {NotAllowed} when they may not want this
+   * @throws {NotThere} when what it names does not exist
+   * @throws {Refusal} when it breaks a limit, by the field
+   * @throws {KeyTaken} when the key stands for another command
    */
-  async submit(
-    request: TreeRequest,
-    extra: (tree_id: string) => Unit = () => [],
-  ): Promise<{ id: string; result: UnitResult }> {
-    const defaults = { timeout_seconds: this.config.timeout_seconds };
-    const now = this.clock.now();
-    const { id, root_id, unit } = await newTree(
-      this.#store.read,
-      request,
-      defaults,
-      this.ids,
-      now,
-    );
-    const result = await this.#store.commit([...unit, ...extra(id)]);
-    if (result.ok) {
-      const seconds = request.timeout_seconds ?? defaults.timeout_seconds;
-      this.#watch.expect(seconds * 1000, (request.budget?.wall_seconds ?? Infinity) * 1000);
-      this.events.publish(id);
-      const priority = request.priority ?? 5;
-      this.#scheduler.wake({ address: root_id, tree_id: id, priority, urgent: false });
-    }
-    return { id, result };
-  }
-
-  /** Commits a command's unit and wakes whom it concerns. */
-  async command(
-    unit: Unit,
-    concerned: { address: string; tree_id: string; priority: number },
-  ): Promise<UnitResult> {
-    const result = await this.#store.commit(unit);
-    if (result.ok) {
-      this.events.publish(concerned.tree_id);
-      this.#scheduler.wake({ ...concerned, urgent: false });
-    }
-    return result;
+  async dispatch<C extends Command>(
+    command: C,
+    by: By,
+    idempotency_key?: string,
+  ): Promise<Dispatched<AnswerTo<C>>> {
+    if (idempotency_key === undefined) return await this.#once(command, by, []);
+    const key = `${byText(by)} ${idempotency_key}`;
+    const before = await this.#answered<C>(key, command);
+    if (before) return before;
+    const done = await this.#once(command, by, [key]);
+    if (done.ok) return done;
+    // Two with one key at once: the other one was first.
+    return await this.#answered<C>(key, command) ?? done;
   }
 
   async stop(): Promise<void> {
-    await this.#supervisor.stop();
+    await this.#parts.stop();
   }
 
-  async #start(): Promise<void> {
-    const { config, clock, ids, events, cells } = this;
-    const { log } = config;
-    const { provider = null, models } = config;
-    const patience = { ...PATIENCE, ...config.patience };
-    const gateway = new GatewayDoor(
-      config.playbooks,
-      provider,
-      patience,
-      config.cassette,
-      models,
-    );
-    this.#gateway = gateway;
-    const files = new FilesDoor(config.workspaces);
-    const wake = (runnable: Parameters<Scheduler["wake"]>[0]) => this.#scheduler.wake(runnable);
-    const drop = (addresses: readonly string[]) => this.#scheduler.drop(addresses);
-    const parts = (): Parts => ({
-      store: this.#store,
-      gateway,
-      files,
-      tools: this.#tools,
-      outputs: this.outputs,
-      drafts: this.drafts,
-      provider,
-      models,
-      patience,
-      containment: config.containment,
-      events,
-      clock,
-      ids,
-      log,
-      check_interval_ms: config.check_interval_seconds * 1000,
-    });
-    // Neither needs the database: they start beside it.
-    const early = {
-      gateway: new HeadStart(() => gateway.open(), firstOf(config.root, "gateway")),
-      cell: new HeadStart((id) => cells.open(id), firstOf(config.root, "cell")),
-    };
-    const starters: Record<string, Starter> = {
-      store: async () => {
-        this.#store = await openStore(config.database_url);
-        await config.onOpen(this.#store);
-        // The data folder's lock says that whoever claimed as this node before is dead.
-        await this.#store.commit(releaseNode(config.node_id));
-        const store = this.#store;
-        return { gone: store.gone, stop: () => store.close() };
-      },
-      gateway: early.gateway.start,
-      files: () => files.open(),
-      tools: () => {
-        const { sockets, scratch, code, layers } = config;
-        this.#tools = new ToolCells({ sockets, scratch, code, layers }, clock, log);
-        return Promise.resolve(this.#tools);
-      },
-      cell: early.cell.start,
-      scheduler: (): Promise<Child> => {
-        const performing = new Performers(parts(), { wake, drop });
-        this.#scheduler = new Scheduler({
-          ...parts(),
-          cells,
-          performing,
-          owner: config.node_id,
-          onStuck: () => this.#watch.expect(0),
-          slots: config.slots,
-        });
-        return Promise.resolve(this.#scheduler);
-      },
-      watch: () => {
-        const { store, check_interval_ms } = parts();
-        const loop = { wake, drop };
-        this.#watch = new Watch({ store, clock, ids, news: events, loop, log, check_interval_ms });
-        return Promise.resolve(this.#watch);
-      },
-    };
-    this.#supervisor = new Supervisor(config.root, starters, clock, log);
-    cells.onFull = (id) => {
-      this.#supervisor.find("cells")?.add(id, "cell").catch((error: Error) => {
-        log(`Cannot start one cell more: ${error.message}`);
-      });
-    };
-    try {
-      await this.#supervisor.start();
-    } finally {
-      await Promise.all([early.gateway.end(), early.cell.end()]);
+  async #once<C extends Command>(
+    command: C,
+    by: By,
+    keys: readonly string[],
+  ): Promise<Dispatched<AnswerTo<C>>> {
+    const work = await unitOf(this.#parts, command, by);
+    const now = this.#parts.clock.now();
+    const remembered = keys.flatMap((key) => [
+      forgetAnswers(now - IDEMPOTENCY_MS),
+      rememberAnswer(key, JSON.stringify(command), work.answer, now),
+    ]);
+    const unit = [...work.unit, ...remembered];
+    const result: UnitResult = await commitAndTell(this.#parts, unit, work.concerned);
+    return result.ok ? { ok: true, answer: work.answer } : result;
+  }
+
+  async #answered<C extends Command>(
+    key: string,
+    command: C,
+  ): Promise<{ ok: true; answer: AnswerTo<C> } | null> {
+    const before = await answerOf(this.#parts.read, key);
+    if (!before) return null;
+    if (before.request !== JSON.stringify(command)) {
+      throw new KeyTaken("Idempotency-Key: was used for another request before");
     }
-    cells.reserve(config.slots);
-  }
-}
-
-/** Id of the supervision tree's first child of a kind; null when it has none. */
-function firstOf(spec: SupervisorSpec, kind: string): string | null {
-  for (const child of spec.children) {
-    if (child.type === "worker" && child.kind === kind) return child.id;
-    const below = child.type === "supervisor" ? firstOf(child, kind) : null;
-    if (below !== null) return below;
-  }
-  return null;
-}
-
-/** Starts the first child of a kind before it is its turn. */
-class HeadStart {
-  #first: Promise<Child> | null;
-
-  /** @param id the child's; null when nobody will want one */
-  constructor(readonly open: Starter, id: string | null) {
-    this.#first = id === null ? null : open(id);
-    // Whose turn it is hears of it.
-    this.#first?.catch(() => {});
-  }
-
-  readonly start: Starter = (id) => {
-    const first = this.#first ?? this.open(id);
-    this.#first = null;
-    return first;
-  };
-
-  /** Nobody wanted it: those before it failed. */
-  async end(): Promise<void> {
-    const unwanted = await this.#first?.catch(() => null);
-    await unwanted?.stop();
+    return { ok: true, answer: JSON.parse(before.response_json) };
   }
 }

@@ -1,8 +1,13 @@
 /** What the runtime takes from the world, so that a simulation can give it another. */
 import { monotonicFactory } from "ulid";
 import type { Step } from "./cells/frames.ts";
+import type { Breaker } from "./core/model/breaker.ts";
+import type { ModelCall, ModelFailure, ModelReply, Piece } from "./core/model/messages.ts";
+import type { Throttle } from "./core/model/throttle.ts";
+import type { Strategy } from "./core/supervision.ts";
 import type { Address, OpenEffect } from "./core/protocol.ts";
 import type { Runnable } from "./core/schedule.ts";
+import type { WrittenTool } from "./core/toolkit/written_tool.ts";
 
 export interface Clock {
   /** ms since 1970 */
@@ -34,6 +39,11 @@ export interface Cells {
   onFailure: (worker: number, reason: string, fault: Fault) => void;
 }
 
+/** Chance: from 0 up to 1, without 1. */
+export interface Random {
+  next(): number;
+}
+
 /** Carries out committed effects. */
 export interface Outbox {
   /** Performs, commits the outcome, and resolves when nothing of it is left to do. */
@@ -42,11 +52,151 @@ export interface Outbox {
   abort(address: Address): void;
 }
 
+/** The tools of a tree's workspace. */
+export interface Files {
+  /** Performs one call. What is wrong with it comes back as an error result. */
+  use(
+    call: {
+      readonly tree_id: string;
+      readonly tool: string;
+      readonly input: Record<string, unknown>;
+    },
+    signal: AbortSignal,
+  ): Promise<FilesReply>;
+}
+
+export interface FilesReply {
+  readonly content: string;
+  /** A picture or document that was read: the SHA-256 of its bytes in hex, and the bytes. */
+  readonly media?: {
+    readonly hash: string;
+    readonly media_type: string;
+    readonly base64: string;
+  };
+  readonly is_error?: boolean;
+}
+
+/** What came of a call of a written tool. */
+export type ToolOutcome =
+  & ({ readonly ok: true; readonly value: unknown } | {
+    readonly ok: false;
+    readonly error: string;
+  })
+  & {
+    /** What it printed. */
+    readonly log: string;
+  };
+
+/** Runs tools that agents wrote, each call in a process of its own with exactly its permissions. */
+export interface ToolRunner {
+  /** Whether this machine puts namespaces around them. */
+  readonly contained: boolean;
+  /** A call in a tree's workspace. */
+  run(
+    tool: WrittenTool,
+    input: unknown,
+    tree_id: string,
+    signal: AbortSignal,
+  ): Promise<ToolOutcome>;
+  /** A call in an empty workspace of its own, with these files in it. */
+  try(
+    tool: WrittenTool,
+    input: unknown,
+    files: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<ToolOutcome>;
+  /** What is wrong with a tool's imports and types, without running it; null when nothing is. */
+  check(source: string, signal: AbortSignal): Promise<string | null>;
+}
+
+/** Runs one shell command in a tree's workspace. */
+export interface Terminal {
+  /** Whether this machine puts namespaces around it. */
+  readonly contained: boolean;
+  run(
+    command: {
+      readonly tree_id: string;
+      readonly command: string;
+      readonly timeout_seconds: number;
+      readonly network: boolean;
+    },
+    signal: AbortSignal,
+    onOutput: (text: string) => void,
+  ): Promise<CommandEnd>;
+}
+
+/** How a command ended. */
+export interface CommandEnd {
+  readonly code: number;
+  readonly signal: string | null;
+  /** Why it was ended from outside. */
+  readonly stopped: string | null;
+  readonly output: string;
+  /** Bytes of output beyond what was kept. */
+  readonly dropped: number;
+}
+
+/** What a command prints while it runs: shown, and then forgotten. */
+export interface Outputs {
+  open(task_id: string, tree_id: string, head: string): {
+    write(text: string): void;
+    close(): void;
+  };
+}
+
+/** What a model says right now: shown while it comes, and then forgotten. */
+export interface Drafting {
+  open(task_id: string, tree_id: string, turn: number): {
+    write(piece: Piece): void;
+    close(): void;
+  };
+}
+
+export interface Gateway {
+  /**
+   * Makes one attempt of a call.
+   * @param onPiece called with each piece of the reply as it comes
+   * @throws {Error} when the gateway dies or the call is called off; asking again is harmless
+   */
+  ask(
+    call: ModelCall,
+    signal: AbortSignal,
+    onPiece: (piece: Piece) => void,
+  ): Promise<ModelReply | ModelFailure>;
+  /** How each model that was asked for is doing; empty for the offline model and during a restart. */
+  views(): Promise<readonly LaneView[]>;
+}
+
+/** What a page shows of a lane. Times are ms since 1970. */
+export interface LaneView {
+  readonly model: string;
+  readonly breaker: Breaker;
+  readonly under_way: number;
+  readonly waiting: number;
+  readonly paused_until: number | null;
+  readonly limits: ReturnType<Throttle["levels"]>;
+}
+
+/** A supervision tree as it is now, for the system page. */
+export type Supervised =
+  & {
+    readonly id: string;
+    readonly state: "running" | "starting" | "stopped";
+    readonly restarts: number;
+  }
+  & ({ readonly type: "worker"; readonly kind: string } | {
+    readonly type: "supervisor";
+    readonly strategy: Strategy;
+    readonly children: readonly Supervised[];
+  });
+
 /** Who runs actors: told after a commit who has something to do, and who has ended. */
 export interface Loop {
   wake(runnable: Runnable): void;
   /** Takes ended actors off their workers. */
   drop(addresses: readonly Address[]): void;
+  /** Something may be stuck so long from now, or its tree's time be used up: looks early enough. */
+  expect(timeout_ms: number, wall_ms?: number): void;
 }
 
 /** Who is told that something of a tree was committed. */
@@ -66,6 +216,8 @@ export type Starter = (id: string) => Promise<Child>;
 
 /** One line on the console about something a person should know. */
 export type Log = (line: string) => void;
+
+export const systemRandom: Random = { next: () => Math.random() };
 
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -4,6 +4,7 @@ import * as spine from "./0001_spine.ts";
 import * as containment from "./0002_containment.ts";
 import * as gateway from "./0003_gateway.ts";
 import * as ladder from "./0004_ladder.ts";
+import * as endings from "./0006_endings.ts";
 import * as liveness from "./0007_liveness.ts";
 
 export const migrations: Record<string, Migration> = {
@@ -11,5 +12,6 @@ export const migrations: Record<string, Migration> = {
   "0002_containment": containment,
   "0003_gateway": gateway,
   "0004_ladder": ladder,
+  "0006_endings": endings,
   "0007_liveness": liveness,
 };

@@ -95,7 +95,7 @@ async function* eventsOf(
   last: number,
   wake: Wake,
 ): AsyncGenerator<string> {
-  const db = kernel.store.read;
+  const db = kernel.read;
   const shown = new Map<string, string>();
   const drafts = new Deltas();
   const changed = (id: string, view: unknown): boolean => {

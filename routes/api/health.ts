@@ -5,8 +5,7 @@ import type { Kernel } from "../../runtime/kernel.ts";
 /** What the two ask of the kernel. */
 export interface Asked {
   readonly liveness: Pick<Kernel["liveness"], "prove">;
-  readonly load: Kernel["load"];
-  readonly cells: Pick<Kernel["cells"], "size">;
+  readonly look: Kernel["look"];
 }
 
 export function health(kernel: Asked): Hono {
@@ -15,7 +14,8 @@ export function health(kernel: Asked): Hono {
   app.get("/ready", async (c) => {
     const reason = await kernel.liveness.prove();
     if (reason !== null) return c.json({ status: "not ready", reason }, 503);
-    return c.json({ status: "ready", ...kernel.load, ...kernel.cells.size });
+    const { agents, cells } = await kernel.look();
+    return c.json({ status: "ready", ...agents, ...cells });
   });
   return app;
 }

@@ -1,11 +1,10 @@
 /** `/api/reviews`: what agents put before a person, and the person's decisions. */
 import { Hono } from "hono";
 import { listReviews } from "../../db/views/api.ts";
-import { decide as decideReview } from "../../runtime/commands/decide.ts";
-import { decide, type VerbOf } from "../../runtime/core/command.ts";
+import { decide, PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { readBody } from "../http/body.ts";
-import { notFound, Problem } from "../http/problem.ts";
+import { Problem } from "../http/problem.ts";
 
 /** What a person says of a review whose id is known. */
 export const decision = decide.omit({ verb: true, review_id: true });
@@ -13,12 +12,12 @@ export const decision = decide.omit({ verb: true, review_id: true });
 export function reviews(kernel: Kernel): Hono {
   const app = new Hono();
 
-  app.get("/", async (c) => c.json(await listReviews(kernel.store.read)));
+  app.get("/", async (c) => c.json(await listReviews(kernel.read)));
 
   app.post("/:id/decision", async (c) => {
-    const id = c.req.param("id");
     const decided = await readBody(c, decision);
-    await decideOn(kernel, { verb: "decide", review_id: id, ...decided });
+    const id = c.req.param("id");
+    await decideOn(kernel, id, decided);
     return c.json({ id, status: decided.decision, comment: decided.comment });
   });
 
@@ -27,11 +26,14 @@ export function reviews(kernel: Kernel): Hono {
 
 /**
  * Decides about a review; gives its tree.
- * @throws {Problem} 404, or 409 when it is decided already
+ * @throws {Problem} 409 when it is decided already
  */
-export async function decideOn(kernel: Kernel, wanted: VerbOf<"decide">): Promise<string> {
-  const done = await decideReview(kernel, wanted.review_id, wanted);
-  if (!done) throw notFound("review", wanted.review_id);
-  if (!done.result.ok) throw new Problem(409, "Conflict", done.result.reason);
-  return done.tree_id;
+export async function decideOn(
+  kernel: Kernel,
+  review_id: string,
+  decided: Omit<VerbOf<"decide">, "verb" | "review_id">,
+): Promise<string> {
+  const done = await kernel.dispatch({ verb: "decide", review_id, ...decided }, PERSON);
+  if (!done.ok) throw new Problem(409, "Conflict", done.reason);
+  return done.answer.tree_id;
 }

@@ -1,7 +1,7 @@
 /** `/api/system`: what runs, who answers, and what contains what agents write. */
 import { Hono } from "hono";
 import type { Kernel } from "../../runtime/kernel.ts";
-import { describeLayers } from "../../runtime/confined/sandbox.ts";
+import type { LaneView } from "../../runtime/ports.ts";
 
 export function system(kernel: Kernel): Hono {
   const app = new Hono();
@@ -10,32 +10,32 @@ export function system(kernel: Kernel): Hono {
 }
 
 export type SystemView = Awaited<ReturnType<typeof readSystem>>;
-export type LaneState = Awaited<ReturnType<typeof readLanes>>[number];
+export type LaneState = ReturnType<typeof laneState>;
 
 /** The system as it is now; times are ISO 8601. */
 export async function readSystem(kernel: Kernel) {
-  const { layers, containment, provider = null } = kernel.config;
+  const { provider, containment } = kernel.about;
+  const { lanes, ...at_work } = await kernel.look();
   return {
-    agents: kernel.load,
-    cells: kernel.cells.size,
-    tool_cells: kernel.tools.load,
-    containment: { mode: containment, layers, summary: describeLayers(layers, containment) },
+    agents: at_work.agents,
+    cells: at_work.cells,
+    tool_cells: at_work.tool_cells,
+    containment,
     model: {
       provider: provider && new URL(provider.base_url).host,
       aliases: provider && provider.models,
-      lanes: await readLanes(kernel),
+      lanes: lanes.map(laneState),
     },
-    supervision: kernel.supervisor.look(),
+    supervision: at_work.supervision,
   };
 }
 
-async function readLanes({ gateway }: Kernel) {
-  const lanes = await gateway.views();
-  return lanes.map(({ breaker, paused_until, ...lane }) => ({
+function laneState({ breaker, paused_until, ...lane }: LaneView) {
+  return {
     ...lane,
     breaker: breaker.state === "open" ? { ...breaker, until: iso(breaker.until) } : breaker,
     paused_until: paused_until === null ? null : iso(paused_until),
-  }));
+  };
 }
 
 function iso(ms: number): string {

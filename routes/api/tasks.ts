@@ -12,14 +12,14 @@ export function tasks(kernel: Kernel): Hono {
 
   app.get("/:id/messages", async (c) => {
     const { id } = await known(kernel, c.req.param("id"));
-    return c.json(await listEntries(kernel.store.read, { task_id: id }, after(c.req.query())));
+    return c.json(await listEntries(kernel.read, { task_id: id }, after(c.req.query())));
   });
 
   return app;
 }
 
 async function known(kernel: Kernel, id: string): Promise<TaskView> {
-  const task = await findTask(kernel.store.read, id);
+  const task = await findTask(kernel.read, id);
   if (!task) throw notFound("task", id);
   return task;
 }

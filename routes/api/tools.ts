@@ -1,9 +1,8 @@
 /** `/api/tools`: every tool in every version; those that agents wrote can be disabled and deleted. */
 import { Hono } from "hono";
 import { listTools } from "../../db/views/api.ts";
-import { disableTool, removeTool } from "../../runtime/commands/decide.ts";
-import { disable_tool } from "../../runtime/core/command.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import { disable_tool, PERSON } from "../../runtime/core/command.ts";
+import type { Dispatched, Kernel } from "../../runtime/kernel.ts";
 import { readBody } from "../http/body.ts";
 import { notFound, Problem } from "../http/problem.ts";
 
@@ -11,7 +10,7 @@ const change = disable_tool.omit({ verb: true, name: true });
 
 export function tools(kernel: Kernel): Hono {
   const app = new Hono();
-  const db = kernel.store.read;
+  const db = kernel.read;
 
   app.get("/", async (c) => c.json({ items: await listTools(db), next_cursor: null }));
 
@@ -24,12 +23,13 @@ export function tools(kernel: Kernel): Hono {
   app.patch("/:name", async (c) => {
     const { disabled } = await readBody(c, change);
     const name = await written(kernel, c.req.param("name"));
-    done(await disableTool(kernel, name, disabled));
+    done(await kernel.dispatch({ verb: "disable_tool", name, disabled }, PERSON));
     return c.json((await listTools(db, name))[0]);
   });
 
   app.delete("/:name", async (c) => {
-    done(await removeTool(kernel, await written(kernel, c.req.param("name"))));
+    const name = await written(kernel, c.req.param("name"));
+    done(await kernel.dispatch({ verb: "delete_tool", name }, PERSON));
     return c.body(null, 204);
   });
 
@@ -38,7 +38,7 @@ export function tools(kernel: Kernel): Hono {
 
 /** The name of a tool that an agent wrote. */
 async function written(kernel: Kernel, name: string): Promise<string> {
-  const [newest] = await listTools(kernel.store.read, name);
+  const [newest] = await listTools(kernel.read, name);
   if (!newest) throw notFound("tool", name);
   if (newest.source !== null) return name;
   throw new Problem(
@@ -48,6 +48,6 @@ async function written(kernel: Kernel, name: string): Promise<string> {
   );
 }
 
-function done(result: Awaited<ReturnType<typeof removeTool>>): void {
+function done(result: Dispatched<unknown>): void {
   if (!result.ok) throw new Problem(409, "Conflict", result.reason);
 }

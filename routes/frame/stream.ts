@@ -32,10 +32,10 @@ export function swap(
 
 /** The open channels, by topic. */
 export class PageStreams {
-  readonly #events: Events;
+  readonly #events: Pick<Events, "subscribe">;
   readonly #channels = new Map<string, Channel>();
 
-  constructor(events: Events, readonly places: Places) {
+  constructor(events: Pick<Events, "subscribe">, readonly places: Places) {
     this.#events = events;
   }
 

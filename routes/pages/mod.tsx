@@ -6,7 +6,7 @@ import { Hono } from "hono";
 import type { ComponentChildren } from "preact";
 import { findMedia } from "../../db/media.ts";
 import { newestTrees } from "../../db/views/pages.ts";
-import { begin } from "../../runtime/core/command.ts";
+import { begin, PERSON } from "../../runtime/core/command.ts";
 import { STREAM_RETRY_SECONDS } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { oneLine, Trouble } from "../frame/components.tsx";
@@ -20,7 +20,6 @@ import { PageStreams } from "../frame/stream.ts";
 import type { Places } from "../http/places.ts";
 import { turnedAway } from "../http/problem.ts";
 import { decideOn, decision } from "../api/reviews.ts";
-import { beginTree } from "../api/trees.ts";
 import { findAsset } from "../frame/static/assets.ts";
 import { readSystem } from "../api/system.ts";
 import { liveSystem } from "./system/live.tsx";
@@ -30,7 +29,7 @@ import { liveTree, readFamily, readTree } from "./tree/live.tsx";
 
 export function pages(kernel: Kernel, places: Places): Hono {
   const app = new Hono();
-  const db = kernel.store.read;
+  const db = kernel.read;
   const streams = new PageStreams(kernel.events, places);
 
   app.use(async (c, next) => {
@@ -49,9 +48,9 @@ export function pages(kernel: Kernel, places: Places): Hono {
       const mistake = mistakeIn(form, read.error.issues);
       return c.html(await home(kernel, mistake), mistake.status);
     }
-    const { id, result } = await beginTree(kernel, read.data);
-    if (result.ok) return c.redirect(`/trees/${id}`, 303);
-    const text = `It was not started, and nothing of it was kept: ${result.reason}. Try again.`;
+    const done = await kernel.dispatch(read.data, PERSON);
+    if (done.ok) return c.redirect(`/trees/${done.answer.tree_id}`, 303);
+    const text = `It was not started, and nothing of it was kept: ${done.reason}. Try again.`;
     return c.html(trouble(kernel, "Your task could not be started", text), 503);
   });
 
@@ -71,7 +70,7 @@ export function pages(kernel: Kernel, places: Places): Hono {
   app.post("/reviews/:id/decision", async (c) => {
     const review_id = c.req.param("id");
     const decided = check(decision, typed(decision, await readForm(c)));
-    const tree_id = await decideOn(kernel, { verb: "decide", review_id, ...decided });
+    const tree_id = await decideOn(kernel, review_id, decided);
     return c.redirect(`/trees/${tree_id}`, 303);
   });
 
@@ -125,8 +124,8 @@ const NO_TREE = "Nothing was ever asked under this address. Maybe a part of the 
 const TOO_MANY = "Too many pages are open at once: this one shows what was, not what happens";
 
 async function home(kernel: Kernel, mistake?: Mistake): Promise<string> {
-  const trees = await newestTrees(kernel.store.read);
-  const props = { trees, playbooks: kernel.config.playbooks, now: kernel.clock.now(), mistake };
+  const trees = await newestTrees(kernel.read);
+  const props = { trees, playbooks: kernel.about.playbooks, now: kernel.clock.now(), mistake };
   const model = modelOf(kernel);
   return page({ title: "Troupe", stream: "/stream", model, children: <Home {...props} /> });
 }
@@ -137,7 +136,7 @@ function trouble(kernel: Kernel, title: string, text: string): string {
 }
 
 /** What the header says of the model; null for the offline model. */
-function modelOf({ config: { provider, cassette } }: Kernel): string | null {
-  if (cassette?.mode === "replay") return "Recorded model calls are played back";
+function modelOf({ about: { provider, replays } }: Kernel): string | null {
+  if (replays) return "Recorded model calls are played back";
   return provider?.models.default ?? null;
 }

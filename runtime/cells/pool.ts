@@ -73,7 +73,7 @@ export class CellPool implements Cells {
   constructor(readonly config: CellsConfig, readonly clock: Clock, readonly log: Log) {}
 
   /** Starts one cell; the starter of the supervision tree's `cell` children. */
-  async open(id: string): Promise<Child> {
+  readonly open = async (id: string): Promise<Child> => {
     const taken = new Set([...this.#cells.values()].map(({ place }) => place));
     const place = Array.from({ length: CELLS_MAX }, (_, place) => place)
       .find((place) => !taken.has(place) && !this.#opening.has(place));
@@ -102,7 +102,7 @@ export class CellPool implements Cells {
     });
     this.#seatTheHomeless();
     return cell;
-  }
+  };
 
   /** Process ids of the cells, for the system page and for tests that kill them. */
   get pids(): number[] {

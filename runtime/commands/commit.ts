@@ -16,6 +16,8 @@ export interface Concerned {
   readonly wake?: readonly Runnable[];
   /** Actors that it ended. */
   readonly drop?: readonly Address[];
+  /** A tree that begins: when its tasks may be stuck, and when its time is used up. */
+  readonly expect?: { readonly timeout_ms: number; readonly wall_ms?: number };
 }
 
 /** What committing takes of the world. */
@@ -37,8 +39,9 @@ export async function commitAndTell(
 ): Promise<UnitResult> {
   const result = await store.commit(unit).catch(unknownOutcome);
   if (!result.ok) return result;
-  const { trees = [], wake = [], drop = [] } = concerned(result.rows);
+  const { trees = [], wake = [], drop = [], expect } = concerned(result.rows);
   for (const tree_id of new Set(trees)) news.publish(tree_id);
+  if (expect) loop.expect(expect.timeout_ms, expect.wall_ms);
   if (drop.length > 0) loop.drop(drop);
   for (const runnable of wake) loop.wake(runnable);
   return result;

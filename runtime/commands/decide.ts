@@ -1,49 +1,53 @@
-/** What a person decides about what agents put before them: reviews, and tools that agents wrote. */
+/** `decide`: a person's decision about what an agent put before them; the task that waits goes on. */
 import { enqueue } from "../../db/envelopes.ts";
+import { noteEntry } from "../../db/entries.ts";
 import { releaseEffect } from "../../db/outbox.ts";
 import { decideReview, findReview } from "../../db/reviews.ts";
 import { touchTask } from "../../db/tasks.ts";
-import { deleteTool, setToolDisabled } from "../../db/tools.ts";
-import type { UnitResult } from "../../db/unit.ts";
-import type { Kernel } from "../kernel.ts";
+import { byText, type VerbOf } from "../core/command.ts";
+import { NotThere } from "../core/refusal.ts";
+import { answer } from "./outcome.ts";
+import type { Verb } from "./work.ts";
 
-export interface Decision {
-  readonly decision: "approved" | "rejected";
-  readonly comment: string;
-}
-
-/** Decides about a review, and the task that waits for it goes on; null when there is no such review. */
-export async function decide(
-  kernel: Kernel,
-  id: string,
-  { decision, comment }: Decision,
-): Promise<{ tree_id: string; result: UnitResult } | null> {
-  const review = await findReview(kernel.store.read, id);
-  if (!review) return null;
-  const now = kernel.clock.now();
-  const { task_id, tree_id, call_id, priority } = review;
+/** @throws {NotThere} when there is no such review */
+export const decide: Verb<VerbOf<"decide">, { tree_id: string }> = async (
+  { read, clock, ids },
+  { review_id, decision, comment },
+  by,
+) => {
+  const review = await findReview(read, review_id);
+  if (!review) throw new NotThere("review", review_id);
+  const now = clock.now();
+  const { task_id, tree_id, call_id, effect_key, priority } = review;
   const unit = [
-    decideReview({ id: review.id, status: decision, comment, now }),
+    decideReview({ id: review_id, status: decision, comment, now }),
     touchTask({ id: task_id }),
   ];
-  if (review.effect_key) unit.push(releaseEffect({ key: review.effect_key }));
-  else if (review.blocking && call_id) {
-    const content = JSON.stringify({ decision, comment });
-    const message = { type: "tool.replied", call_id, content };
+  if (effect_key) {
     unit.push(
-      enqueue({ id: kernel.ids.next(), tree_id, to: task_id, from: "person", message }, now),
+      releaseEffect({ key: effect_key }),
+      noteEntry({
+        id: ids.next(),
+        task_id,
+        tree_id,
+        type: "review.decided",
+        message_json: JSON.stringify({ type: "review.decided", review_id, decision, comment }),
+        by: byText(by),
+        now,
+      }),
     );
+  } else if (review.blocking && call_id) {
+    const message = answer(call_id, { content: JSON.stringify({ decision, comment }) });
+    const envelope = { id: ids.next(), tree_id, to: task_id, from: byText(by), message };
+    unit.push(enqueue(envelope, now));
   }
-  const result = await kernel.command(unit, { address: task_id, tree_id, priority });
-  return { tree_id, result };
-}
-
-/** Disables or enables every version of a tool that an agent wrote. */
-export function disableTool(kernel: Kernel, name: string, disabled: boolean): Promise<UnitResult> {
-  return kernel.store.commit([setToolDisabled(name, disabled)]);
-}
-
-/** Deletes every version of a tool that an agent wrote. */
-export function removeTool(kernel: Kernel, name: string): Promise<UnitResult> {
-  return kernel.store.commit(deleteTool(name));
-}
+  return {
+    unit,
+    concerned: () => ({
+      trees: [tree_id],
+      wake: [{ address: task_id, tree_id, priority, urgent: false }],
+    }),
+    answer: { tree_id },
+    tree_id,
+  };
+};

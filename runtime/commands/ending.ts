@@ -1,41 +1,31 @@
-/** Ends a task from outside, with everything below it, in one unit of work. */
-import { endTask } from "../../db/tasks.ts";
-import type { Store } from "../../db/store.ts";
-import type { Statement } from "../../db/unit.ts";
+/** How a task ends from outside, with everything below it: shared by the verbs and the loop. */
+import { cutBy, endSubtree, parentTold } from "../../db/tasks.ts";
 import type { Address, Ending } from "../core/protocol.ts";
 import type { Clock, Ids } from "../ports.ts";
-import { descendantsOf } from "./begin.ts";
+import type { Work } from "./work.ts";
 
 /**
- * The statements that end a task and its live descendants, and whom that concerns.
+ * @param task which of them, in which tree
  * @param spared tasks below it that go on
  */
-export async function cancelling(
-  { store, ids, clock }: { readonly store: Store; readonly ids: Ids; readonly clock: Clock },
-  task_id: Address,
-  ending: Ending,
+export function ending(
+  { clock, ids }: { readonly clock: Clock; readonly ids: Ids },
+  { id, tree_id, priority }: { id: Address; tree_id: string; priority: number },
+  end: Ending,
   spared: readonly Address[] = [],
-): Promise<{ statements: Statement[]; wake: Address[]; drop: Address[] }> {
-  const [task, below] = await Promise.all([
-    store.read.selectFrom("tasks").select(["id", "tree_id", "parent_id"])
-      .where("id", "=", task_id).executeTakeFirstOrThrow(),
-    descendantsOf(store.read, task_id),
-  ]);
-  const now = clock.now();
-  const fresh = () => ({ entry: ids.next(), envelope: ids.next() });
-  const reason = `The task above it ended: ${ending.reason ?? ending.status}`;
-  const cut = below.map(({ id }) => id).filter((id) => !spared.includes(id));
+): Omit<Work, "answer"> {
+  const unit = endSubtree({ id }, end, { envelope: ids.next() }, spared, clock.now());
   return {
-    // From the bottom up would tell parents that are about to end; from the top down nobody listens.
-    statements: [task_id, ...cut].flatMap((id) =>
-      endTask(
-        { id, tree_id: task.tree_id },
-        id === task_id ? ending : { status: "cancelled", result: null, reason },
-        fresh(),
-        now,
-      )
-    ),
-    wake: task.parent_id ? [task.parent_id] : [],
-    drop: [task_id, ...cut],
+    unit,
+    concerned: (rows) => {
+      const own = rows.slice(0, unit.length);
+      const parent = parentTold(own);
+      return {
+        trees: [tree_id],
+        drop: cutBy(own),
+        wake: parent === null ? [] : [{ address: parent, tree_id, priority, urgent: false }],
+      };
+    },
+    tree_id,
   };
 }

@@ -51,8 +51,9 @@ export class CellProcess implements Child {
     try {
       this.#process = spawn(program, layers);
       const room = { kept: CELL_LOG_BYTES_MAX, drained: CELL_LOG_DRAINED_MAX };
+      // A pipe that breaks has nothing more to say: the process's own end says why.
       const printed = [this.#process.stdout, this.#process.stderr]
-        .map((stream) => this.#capture(stream, room));
+        .map((stream) => this.#capture(stream, room).catch(() => {}));
       this.#process.status.then(async ({ code, signal }) => {
         this.doomed = true;
         // What it started may have left its group's leader behind, and holds the pipes open.

@@ -17,14 +17,14 @@ export type Told =
   | { readonly id: number; readonly ok: unknown }
   | { readonly id: number; readonly error: string };
 
-interface Asked extends PromiseWithResolvers<unknown> {
+interface Unanswered extends PromiseWithResolvers<unknown> {
   readonly onPiece: (piece: unknown) => void;
 }
 
 export class SystemWorker implements Child {
   readonly gone: Promise<string | null>;
   readonly #worker: Worker;
-  readonly #waiting = new Map<number, Asked>();
+  readonly #waiting = new Map<number, Unanswered>();
   /** Why it is gone, once it is. */
   #dead: Error | null = null;
   #ids = 0;
@@ -35,11 +35,9 @@ export class SystemWorker implements Child {
    * @param permissions everything that it may do; what is left out is denied
    */
   constructor(name: string, module: string, permissions: Deno.PermissionOptions) {
-    this.#worker = new Worker(module, {
-      type: "module",
-      name,
-      deno: { permissions },
-    } as WorkerOptions);
+    // The types leave out what Deno adds.
+    const options = { type: "module", name, deno: { permissions } } as WorkerOptions;
+    this.#worker = new Worker(module, options);
     this.gone = new Promise((resolve) => this.#end = resolve);
     this.gone.then((reason) => {
       this.#dead = new Error(`The ${name} worker is gone: ${reason ?? "stopped"}`);
@@ -105,6 +103,7 @@ export interface Asking {
 
 /** Answers requests inside a system worker; called by its entry. */
 export function serve(answer: (body: unknown, asking: Asking) => Promise<unknown>): void {
+  // Inside a worker it is; the types know the window's alone.
   const scope = globalThis as unknown as {
     onmessage: (event: MessageEvent<Ask>) => void;
     postMessage(told: Told): void;
@@ -124,7 +123,7 @@ export function serve(answer: (body: unknown, asking: Asking) => Promise<unknown
       scope.postMessage({ id, ok });
     } catch (error) {
       pieces.flush();
-      scope.postMessage({ id, error: (error as Error).message });
+      scope.postMessage({ id, error: error instanceof Error ? error.message : String(error) });
     } finally {
       under_way.delete(id);
     }

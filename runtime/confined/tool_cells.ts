@@ -13,11 +13,13 @@ import {
   TOOL_LIMITS,
   TOOL_QUEUE_MAX,
 } from "../core/limits.ts";
-import type { Clock, Log } from "../ports.ts";
+import type { Child, Clock, Log, ToolOutcome, ToolRunner } from "../ports.ts";
 import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
-import type { Child } from "../ports.ts";
 import type { ToolJob } from "./tool_cell.ts";
+import { TOO_LARGE, withinQuota } from "./quota.ts";
 import { CELL } from "./wire.ts";
+import { within, workspaceOf } from "./workspace.ts";
+import type { WrittenTool } from "../core/toolkit/written_tool.ts";
 import { toolReport } from "../cells/frames.ts";
 
 /** What a tool may do, with absolute paths. */
@@ -28,7 +30,7 @@ export interface Grants {
   readonly write: readonly string[];
 }
 
-export interface ToolCall {
+export interface CellCall {
   readonly source: string;
   readonly input: unknown;
   readonly grants: Grants;
@@ -37,18 +39,9 @@ export interface ToolCall {
   readonly deadline_ms?: number;
 }
 
-/** What came of a call. */
-export type ToolOutcome =
-  & ({ readonly ok: true; readonly value: unknown } | {
-    readonly ok: false;
-    readonly error: string;
-  })
-  & {
-    /** What it printed. */
-    readonly log: string;
-  };
-
 export interface ToolCellsConfig {
+  /** The folder that holds one folder a tree. */
+  readonly workspaces: string;
   /** An existing folder, of ours alone, for the sockets. */
   readonly sockets: string;
   /** A folder, of ours alone, for throw-away folders. */
@@ -59,32 +52,101 @@ export interface ToolCellsConfig {
 
 const NOTHING: Grants = { net: [], read: [], write: [] };
 
-export class ToolCells implements Child {
-  readonly gone: Promise<string | null>;
+export class ToolCells implements ToolRunner {
   readonly #busy = new Set<CellProcess>();
   readonly #disposing = new Set<Promise<void>>();
   readonly #places = new Set<number>();
   readonly #waiting: (() => void)[] = [];
   #spare: Promise<OpenCell> | null = null;
   #count = 0;
-  #stopped = false;
-  #end!: (reason: string | null) => void;
+  #stopped = true;
 
-  constructor(readonly config: ToolCellsConfig, readonly clock: Clock, readonly log: Log) {
-    this.gone = new Promise((resolve) => this.#end = resolve);
+  constructor(readonly config: ToolCellsConfig, readonly clock: Clock, readonly log: Log) {}
+
+  /** The starter of the supervision tree's `tools` child. */
+  readonly open = (): Promise<Child> => {
+    const gone = Promise.withResolvers<string | null>();
+    this.#stopped = false;
     this.#refill();
-  }
+    return Promise.resolve({
+      gone: gone.promise,
+      stop: async () => {
+        await this.#stop();
+        gone.resolve(null);
+      },
+    });
+  };
 
   /** Calls at work and waiting. */
   get load(): { running: number; waiting: number } {
     return { running: this.#busy.size, waiting: this.#waiting.length };
   }
 
+  get contained(): boolean {
+    return this.config.layers.bwrap;
+  }
+
+  async run(
+    tool: WrittenTool,
+    input: unknown,
+    tree_id: string,
+    signal: AbortSignal,
+  ): Promise<ToolOutcome> {
+    const workspace = await workspaceOf(this.config.workspaces, tree_id);
+    return await this.#runIn(workspace, tool, input, signal);
+  }
+
+  async try(
+    tool: WrittenTool,
+    input: unknown,
+    files: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<ToolOutcome> {
+    return await this.inScratch(async (workspace) => {
+      for (const [path, content] of Object.entries(files)) {
+        const whole = `${workspace}/${path}`;
+        await Deno.mkdir(whole.slice(0, whole.lastIndexOf("/")), { recursive: true });
+        await Deno.writeTextFile(whole, content);
+      }
+      return await this.#runIn(workspace, tool, input, signal);
+    });
+  }
+
+  /** With exactly the tool's permissions, inside of this workspace. */
+  async #runIn(
+    workspace: string,
+    { source, permissions: { net = [], read = [], write = [] } }: WrittenTool,
+    input: unknown,
+    signal: AbortSignal,
+  ): Promise<ToolOutcome> {
+    const inside = async (paths: readonly string[], make: boolean) => {
+      const whole: string[] = [];
+      for (const path of paths) whole.push(await within(workspace, path, make));
+      return whole;
+    };
+    const grants = {
+      net,
+      read: await inside(read, false),
+      write: await inside(write, true),
+    };
+    const bound = read.length + write.length > 0 ? workspace : null;
+    const call = { source, input, grants, workspace: bound };
+    if (write.length === 0) return await this.call(call, signal);
+    const { result, full } = await withinQuota(
+      this.clock,
+      workspace,
+      signal,
+      (signal) => this.call(call, signal),
+    );
+    if (!full) return result;
+    return { ok: false, error: `The tool was ended: ${TOO_LARGE}`, log: result.log };
+  }
+
   /**
    * Runs one call to its end.
    * @throws {Error} when no cell can be started; asking again is harmless
    */
-  async run(call: ToolCall, signal: AbortSignal): Promise<ToolOutcome> {
+  async call(call: CellCall, signal: AbortSignal): Promise<ToolOutcome> {
     await this.#turn();
     const opened = await this.#take(call).catch((error) => {
       this.#next();
@@ -130,13 +192,13 @@ export class ToolCells implements Child {
     }
   }
 
-  async stop(): Promise<void> {
+  async #stop(): Promise<void> {
     this.#stopped = true;
     const spare = await this.#spare?.catch(() => null);
     if (spare) await this.#dispose(spare);
     await Promise.all([...this.#busy].map((cell) => cell.stop()));
     await Promise.all(this.#disposing);
-    this.#end(null);
+    this.#spare = null;
   }
 
   /** A folder that is empty and that nobody else uses. */
@@ -153,7 +215,7 @@ export class ToolCells implements Child {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  async #take({ grants, workspace }: ToolCall): Promise<OpenCell> {
+  async #take({ grants, workspace }: CellCall): Promise<OpenCell> {
     const bare = grants.net.length + grants.read.length + grants.write.length === 0;
     if (bare && this.#spare) {
       const spare = this.#spare;
@@ -204,7 +266,7 @@ export class ToolCells implements Child {
     }
   }
 
-  async #perform(opened: OpenCell, call: ToolCall, signal: AbortSignal): Promise<ToolOutcome> {
+  async #perform(opened: OpenCell, call: CellCall, signal: AbortSignal): Promise<ToolOutcome> {
     const { cell, log } = opened;
     this.#busy.add(cell);
     const reported = Promise.withResolvers<ToolOutcome>();

@@ -3,6 +3,7 @@
  * same command from the same schema; `commands/` turns it into a unit of work.
  */
 import * as z from "zod";
+import type { ToolTest, WrittenTool } from "./toolkit/written_tool.ts";
 import {
   BUDGET_DEPTH_MAX,
   BUDGET_TASKS_MAX,
@@ -68,7 +69,106 @@ export const disable_tool = z.strictObject({
 /** Deletes every version of a tool that an agent wrote. */
 export const delete_tool = z.strictObject({ verb: z.literal("delete_tool"), name });
 
-export const command = z.discriminatedUnion("verb", [begin, decide, disable_tool, delete_tool]);
+/** What the system wants of a tree whose model is of no use. */
+export const stop_tree = z.strictObject({
+  verb: z.literal("stop_tree"),
+  tree_id: z.string(),
+  reason: z.string(),
+});
+
+// What tasks want. Their arguments were checked by the schemas of the tools that they come from.
+
+const purpose = z.enum([
+  "subtask",
+  "breakdown",
+  "context",
+  "tools",
+  "evaluation",
+  "documentation",
+  "summary",
+  "supervision",
+]);
+
+export const start_child = z.strictObject({
+  verb: z.literal("start_child"),
+  parent_id: z.string(),
+  agent: z.string(),
+  instruction: z.string(),
+  purpose,
+  /** The parent's tool call that waits for the child; null when none does. */
+  call_id: z.string().nullable(),
+  /** The parent's effect that asks for it, by which the child is known; null when none does. */
+  effect_key: z.string().nullable(),
+});
+
+/** A question to a person. */
+export const ask = z.strictObject({
+  verb: z.literal("ask"),
+  issue: z.string(),
+  detail: z.string().optional(),
+  blocking: z.boolean(),
+  call_id: z.string(),
+  effect_key: z.string(),
+  /** Whether the effect waits for the decision before it is performed. */
+  holds_effect: z.boolean(),
+});
+
+export const resolve = z.strictObject({
+  verb: z.literal("resolve"),
+  action: z.enum(["retry", "hint", "cancel", "flag"]),
+  comment: z.string(),
+});
+
+export const add_document = z.strictObject({
+  verb: z.literal("add_document"),
+  name,
+  content: z.string(),
+});
+
+export const attach_document = z.strictObject({ verb: z.literal("attach_document"), name });
+
+export const attach_tool = z.strictObject({ verb: z.literal("attach_tool"), name });
+
+export const create_agent = z.strictObject({
+  verb: z.literal("create_agent"),
+  name,
+  description: z.string(),
+  instruction: z.string(),
+  tools: z.array(name).optional(),
+  documents: z.array(name).optional(),
+  web_search: z.boolean().optional(),
+  model: z.enum(["fast", "default", "strong"]).optional(),
+});
+
+export const add_tool = z.strictObject({
+  verb: z.literal("add_tool"),
+  tool: z.custom<WrittenTool>(),
+  tests: z.custom<readonly ToolTest[]>(),
+});
+
+export const keep_media = z.strictObject({
+  verb: z.literal("keep_media"),
+  hash: z.string(),
+  media_type: z.string(),
+  base64: z.string(),
+});
+
+export const command = z.discriminatedUnion("verb", [
+  begin,
+  decide,
+  disable_tool,
+  delete_tool,
+  stop_tree,
+  start_child,
+  ask,
+  resolve,
+  add_document,
+  attach_document,
+  attach_tool,
+  create_agent,
+  add_tool,
+  keep_media,
+]);
 
 export type Command = z.infer<typeof command>;
 export type Verb = Command["verb"];
@@ -82,6 +182,8 @@ export type By =
   | { readonly type: "task"; readonly task_id: string; readonly tree_id: string }
   | { readonly type: "schedule"; readonly id: string }
   | { readonly type: "system"; readonly part: string };
+
+export const PERSON: By = { type: "person" };
 
 /** As it stands in the journal. */
 export function byText(by: By): string {

@@ -20,6 +20,8 @@ export const VARIABLES = [
   "DEBUG_MODE",
 ] as const;
 
+/** Where the launcher tells a kernel how the one before it ended: `died` of itself, or nothing. */
+export const PREDECESSOR = "TROUPE_PREDECESSOR";
 /**
  * What the kernel takes of its surroundings besides: where programs, packages and folders are, and how
  * the network is reached. Nothing else reaches it: with a loader's variable such as `LD_LIBRARY_PATH`

@@ -54,9 +54,12 @@ export const END_NUDGES_MAX = 2;
 /** The same call with the same result, so many times in a row, counts as stuck. */
 export const REPEATED_CALLS_MAX = 5;
 
+/** Characters of a description in a list: one sentence. */
+export const DESCRIPTION_CHARS_MAX = 200;
+
 /** Messages and characters of a task's journal that its after-task agents and its supervisor are shown. */
-export const TAIL_MESSAGES = 20;
-export const TAIL_CHARS = 8_000;
+export const TAIL_MESSAGES_MAX = 20;
+export const TAIL_CHARS_MAX = 8_000;
 
 // Mailboxes, steps and retries.
 
@@ -179,13 +182,20 @@ export const PROMPT_MEDIA_BYTES_MAX = 20_000_000;
 export const CASSETTE_BYTES_MAX = 256 * 2 ** 20;
 /** A budget that leaves less than this for a reply has no room for a call: it would be cut off. */
 export const MODEL_OUTPUT_TOKENS_LEAST = 1_024;
-/** Attempts of one call at a provider that fails: with the breaker's pauses two minutes of outage pass. */
+/**
+ * Attempts at one turn, whatever they failed of: at a provider that fails two minutes of outage pass with
+ * the breaker's pauses.
+ */
 export const MODEL_ATTEMPTS_MAX = 10;
+/** Between two looks at what a tree's other calls hold of its budget: short beside any of them. */
+export const BUDGET_LOOK_MS = 100;
+/** Blocks of one reply, far more than any has: a number beyond it is a fault of the stream. */
+export const REPLY_BLOCKS_MAX = 1_000;
 /** First pause after such a fault; doubles each time, and half of it is drawn. */
 export const MODEL_RETRY_FIRST_MS = 500;
 /** Longest pause that Troupe chooses itself; a provider may ask for more within the deadline. */
 export const MODEL_RETRY_MAX_MS = 30_000;
-/** One call with all that it waits for: a rate limit's minute a few times over, and a long reply. */
+/** One turn with all that it waits for: a rate limit's minute a few times over, and a long reply. */
 export const MODEL_DEADLINE_MS = 15 * 60_000;
 /** Before the first byte: a local model reads a long prompt for minutes on a small machine. */
 export const MODEL_FIRST_BYTE_MS = 5 * 60_000;

@@ -44,7 +44,7 @@ export type Effect =
   | {
     readonly type: "start_child";
     readonly agent: string;
-    readonly purpose: Purpose;
+    readonly purpose: ChildPurpose;
     readonly instruction: string;
   }
   | { readonly type: "drop_effects" }
@@ -61,6 +61,8 @@ export interface OpenEffect {
   readonly effect: Effect;
   /** `started`: it was begun before, and its outcome was not written down. */
   readonly status: "pending" | "started";
+  /** How often the kernel died while it was performed. */
+  readonly attempts: number;
 }
 
 /** Why a task exists; decides what its `attach_…` tools reach and who waits for it. */
@@ -74,6 +76,9 @@ export type Purpose =
   | "documentation"
   | "summary"
   | "supervision";
+
+/** Of a task that another one asked for. */
+export type ChildPurpose = Exclude<Purpose, "root">;
 
 /** A tree or a task is in one of these; the last three are final. */
 export type Status =

@@ -5,3 +5,21 @@ export class Refusal extends Error {
     super(message);
   }
 }
+
+/** What a command names does not exist. */
+export class NotThere extends Error {
+  override name = "NotThere";
+  constructor(readonly what: string, readonly id: string) {
+    super(`There is no ${what} ${id}`);
+  }
+}
+
+/** Whoever wants it may not. */
+export class NotAllowed extends Error {
+  override name = "NotAllowed";
+}
+
+/** An idempotency key stands for another command already. */
+export class KeyTaken extends Error {
+  override name = "KeyTaken";
+}

@@ -33,7 +33,13 @@ export interface SupervisorSpec {
 export type ChildSpec = WorkerSpec | SupervisorSpec;
 
 export type Verdict =
-  | { readonly verdict: "restart"; readonly ids: readonly string[]; readonly restarts: number[] }
+  | {
+    readonly verdict: "restart";
+    /** Children that are stopped first, and those of them that are started anew, each in the order of the start. */
+    readonly stops: readonly string[];
+    readonly ids: readonly string[];
+    readonly restarts: number[];
+  }
   | { readonly verdict: "leave" }
   | { readonly verdict: "escalate"; readonly reason: string };
 
@@ -65,11 +71,16 @@ export function afterDeath(
       reason: `${spec.id} restarted more than ${restarts_max} times in ${period_ms} ms`,
     };
   }
-  return { verdict: "restart", ids: restartedWith(spec, child), restarts: recent };
+  const stops = takenAlong(spec, child);
+  const temporary = spec.children.filter((one) =>
+    one.type === "worker" && one.restart === "temporary"
+  ).map(({ id }) => id);
+  const ids = stops.filter((id) => !temporary.includes(id));
+  return { verdict: "restart", stops, ids, restarts: recent };
 }
 
-/** The children that restart when `child` dies, in the order in which they start. */
-function restartedWith(spec: SupervisorSpec, child: string): string[] {
+/** The children that `child` takes along when it dies, in the order in which they start. */
+function takenAlong(spec: SupervisorSpec, child: string): string[] {
   const ids = spec.children.map(({ id }) => id);
   switch (spec.strategy) {
     case "one_for_one":

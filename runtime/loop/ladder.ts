@@ -2,25 +2,22 @@
 import { standOnRung, type StuckTask, stuckTasks, WENT_ON } from "../../db/actors.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { shortestTimeout } from "../../db/views/watch.ts";
-import type { Statement, UnitResult } from "../../db/unit.ts";
-import { newChild } from "../commands/begin.ts";
-import { commitAndTell, type Committing, type Concerned } from "../commands/commit.ts";
-import { cancelling } from "../commands/ending.ts";
-import { tailOf } from "../commands/tail.ts";
+import { journalOf } from "../../db/entries.ts";
+import type { UnitResult } from "../../db/unit.ts";
+import { commitAndTell, type Committing } from "../commands/commit.ts";
+import { ending } from "../commands/ending.ts";
+import { unitOf } from "../commands/mod.ts";
+import type { Reading, Work } from "../commands/work.ts";
 import { climb, type Climbed, type LadderAction } from "../core/ladder.ts";
 import { STUCK_LADDER_LOOK_MS, STUCK_LOOKS } from "../core/limits.ts";
+import { type By, byText } from "../core/command.ts";
+import { tailOf } from "../core/model/prompt.ts";
 import { Refusal } from "../core/refusal.ts";
-import type { Clock, Ids } from "../ports.ts";
 
 /** What an action adds to the commit of its rung. */
-interface Carried {
-  readonly statements: readonly Statement[];
-  readonly concerned: Concerned;
-}
+type Carried = Pick<Work, "unit" | "concerned">;
 
-export interface LadderPorts extends Committing {
-  readonly clock: Clock;
-  readonly ids: Ids;
+export interface LadderPorts extends Committing, Omit<Reading, "read"> {
   /** Longest time between two looks. */
   readonly check_interval_ms: number;
 }
@@ -69,18 +66,16 @@ export class LadderLook {
   /** @returns why nobody can be started to decide about it, if that is so */
   async #commit(task: StuckTask, { state, actions }: Climbed, now: number): Promise<string | null> {
     if (state.rung === task.standing.rung) return null;
+    // A rung has one action at the most.
+    const [action] = actions;
     const seen = { rung: task.standing.rung, held: task.place === "held" };
     try {
-      const carried = await Promise.all(actions.map((action) => this.#carry(task, action, now)));
-      const result = await commitAndTell(
-        this.#ports,
-        [standOnRung(task.id, seen, state), ...carried.flatMap(({ statements }) => statements)],
-        () => ({
-          trees: [task.tree_id],
-          wake: carried.flatMap(({ concerned }) => concerned.wake ?? []),
-          drop: carried.flatMap(({ concerned }) => concerned.drop ?? []),
-        }),
-      );
+      const stand = standOnRung(task.id, seen, state);
+      const carried = action ? await this.#carry(task, action, now) : null;
+      const result = await commitAndTell(this.#ports, [stand, ...carried?.unit ?? []], (rows) => ({
+        trees: [task.tree_id],
+        ...carried?.concerned(rows.slice(1)),
+      }));
       return state.rung === "supervised" ? whyRefused(result) : null;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -91,49 +86,38 @@ export class LadderLook {
   async #carry(task: StuckTask, action: LadderAction, now: number): Promise<Carried> {
     const { store, ids } = this.#ports;
     const { id, tree_id, priority } = task;
-    const runnable = { tree_id, priority, urgent: false };
     switch (action.type) {
       case "remind": {
         const message = { type: "nudge", text: action.text };
+        const envelope = { id: ids.next(), tree_id, to: id, from: byText(BY), message };
         return {
-          statements: [
-            enqueue({ id: ids.next(), tree_id, to: id, from: "supervision", message }, now),
-          ],
-          concerned: { wake: [{ ...runnable, address: id }] },
+          unit: [enqueue(envelope, now)],
+          concerned: () => ({ wake: [{ address: id, tree_id, priority, urgent: false }] }),
         };
       }
       case "supervise": {
         const instruction = [
           `Decide about a stuck task: ${action.why}.`,
           `<stuck_task id="${id}" agent="${task.agent}">${task.instruction}</stuck_task>`,
-          await tailOf(store.read, id),
+          tailOf(await journalOf(store.read, id)),
         ].join("\n");
-        const request = {
-          agent: "supervisor",
-          instruction,
-          purpose: "supervision",
-          call_id: null,
-        } as const;
-        const child = await newChild(store.read, id, request, ids, now);
-        return {
-          statements: child.statements,
-          concerned: { wake: [{ ...runnable, address: child.id, urgent: true }] },
-        };
+        const child = { agent: "supervisor", instruction, purpose: "supervision" } as const;
+        const asked = { parent_id: id, call_id: null, effect_key: null };
+        return await unitOf({ ...this.#ports, read: store.read }, {
+          verb: "start_child",
+          ...child,
+          ...asked,
+        }, BY);
       }
       case "give_up": {
-        const ending = { status: "failed", result: null, reason: action.reason } as const;
-        const cut = await cancelling(this.#ports, id, ending);
-        return {
-          statements: cut.statements,
-          concerned: {
-            drop: cut.drop,
-            wake: cut.wake.map((address) => ({ ...runnable, address })),
-          },
-        };
+        const end = { status: "failed", result: null, reason: action.reason } as const;
+        return ending(this.#ports, task, end);
       }
     }
   }
 }
+
+const BY: By = { type: "system", part: "supervision" };
 
 function whyRefused(result: UnitResult): string | null {
   return !result.ok && result.refused && result.reason !== WENT_ON ? result.reason : null;

@@ -398,5 +398,6 @@ function dueOf(row: Row, { address, tree_id }: Claim): OpenEffect {
     holds: row.holds as OpenEffect["holds"],
     effect: JSON.parse(row.effect_json as string) as Effect,
     status: row.status as OpenEffect["status"],
+    attempts: row.attempts as number,
   };
 }

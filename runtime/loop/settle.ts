@@ -68,6 +68,7 @@ export function settle(
           tree_id,
           type: effect.message.type,
           message_json: JSON.stringify(effect.message),
+          by: null,
           now,
         }));
         return;
@@ -97,7 +98,7 @@ export function settle(
         const holds = holdsOf(effect);
         const effect_json = JSON.stringify(effect);
         unit.push(addEffect({ key, tree_id, address, holds, effect_json, now }));
-        due.push({ key, address, tree_id, holds, effect, status: "pending" });
+        due.push({ key, address, tree_id, holds, effect, status: "pending", attempts: 0 });
       }
     }
   });

@@ -1,7 +1,7 @@
 /** Ends the trees that have run as long as they may: a person's silence counts like any work. */
 import { timedTrees } from "../../db/views/watch.ts";
 import { commitAndTell, type Committing } from "../commands/commit.ts";
-import { cancelling } from "../commands/ending.ts";
+import { ending } from "../commands/ending.ts";
 import type { Clock, Ids } from "../ports.ts";
 
 export interface WallTimePorts extends Committing {
@@ -47,12 +47,8 @@ export class WallTimeLook {
   async #end(tree: { tree_id: string; root_id: string; priority: number; wall_seconds: number }) {
     const { tree_id, priority, root_id, wall_seconds } = tree;
     const reason = `The tree's budget is used up: it ran for ${wall_seconds} s, its limit`;
-    const ending = { status: "failed", result: null, reason } as const;
-    const cut = await cancelling(this.#ports, root_id, ending);
-    await commitAndTell(this.#ports, cut.statements, () => ({
-      trees: [tree_id],
-      drop: cut.drop,
-      wake: cut.wake.map((address) => ({ address, tree_id, priority, urgent: false })),
-    }));
+    const end = { status: "failed", result: null, reason } as const;
+    const work = ending(this.#ports, { id: root_id, tree_id, priority }, end);
+    await commitAndTell(this.#ports, work.unit, work.concerned);
   }
 }

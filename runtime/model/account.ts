@@ -1,36 +1,44 @@
 /**
  * Makes a model call out of a tree's budget: sets aside what it may cost, hands it to the gateway, and
- * writes down what it used.
+ * writes down what it used. What fails in passing is asked for anew.
  */
-import { actorProgresses } from "../../db/actors.ts";
-import { accountOf, loseReservation, release, reserve } from "../../db/reservations.ts";
-import { addUsage } from "../../db/tasks.ts";
-import type { Statement } from "../../db/unit.ts";
-import {
-  boundsModels,
-  costOf,
-  type Grant,
-  grant,
-  leftOf,
-  type ModelFacts,
-  NANO,
-  type Want,
-} from "../core/model/budget.ts";
-import { MODEL_PROGRESS_MS, STUCK_LOOKS, TOKEN_BYTES } from "../core/limits.ts";
+import type { Unit } from "../../db/unit.ts";
+import { chargeFor, giveBack } from "../commands/account.ts";
+import { commitAndTell, type Committing } from "../commands/commit.ts";
+import { boundsModels, costOf, type Grant, type ModelFacts } from "../core/model/budget.ts";
+import { factsOf, type ModelTable, OFFLINE_FACTS } from "../core/model/facts.ts";
 import type {
+  LastingFailure,
   ModelFailure,
   ModelReply,
   ModelRequest,
   Piece,
+  Provider,
   Usage,
 } from "../core/model/messages.ts";
-import { factsOf, OFFLINE_FACTS } from "../core/model/facts.ts";
 import { OFFLINE } from "../core/model/offline.ts";
-import { pauseAfter } from "../core/model/patience.ts";
-import type { Budget } from "../core/protocol.ts";
+import type { Patience } from "../core/model/patience.ts";
 import type { PromptSize } from "../core/model/window.ts";
-import type { Parts } from "../kernel.ts";
-import { pause } from "../ports.ts";
+import type { Budget } from "../core/protocol.ts";
+import type { Clock, Drafting, Gateway, Ids, Random } from "../ports.ts";
+import { Meter, Progress } from "./hearing.ts";
+import { setAside } from "./set_aside.ts";
+import type { Tries } from "./tries.ts";
+
+export interface ModelPorts extends Committing {
+  readonly gateway: Gateway;
+  readonly drafts: Drafting;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly random: Random;
+}
+
+export interface ModelConfig {
+  /** Who answers; null for the offline model. */
+  readonly provider: Provider | null;
+  readonly models: ModelTable;
+  readonly patience: Patience;
+}
 
 /** Who makes a call, and out of which budget. */
 export interface Spender {
@@ -42,238 +50,146 @@ export interface Spender {
   readonly priority: number;
   readonly budget: Budget;
   readonly timeout_seconds: number;
+  /** Of all the effect's calls together. */
+  readonly tries: Tries;
 }
 
 interface Cost {
   /** What becomes true whatever is done with the answer. */
-  readonly cost: readonly Statement[];
+  readonly cost: Unit;
 }
 
-/** A call that was not made or gave nothing. */
-export type Unspent = ModelFailure & Cost;
+type Spent = { readonly reply: ModelReply } & Cost;
+
+/** A call that was not made or gave nothing, and will not. */
+export type Unspent = LastingFailure & Cost;
 
 /**
- * Makes a call within the tree's budget: what it may cost is set aside before, and what it did cost is
- * written down after, also when it is called off or breaks off. One that broke off is made again.
+ * Makes a call within the tree's budget until it is answered or nothing is to be hoped for. What it may
+ * cost is set aside before each attempt, and what it did cost is written down after, also when it is
+ * called off.
+ * @throws {Error} when the store died; and the signal's reason
  */
 export async function spend(
-  parts: Parts,
+  ports: ModelPorts,
+  config: ModelConfig,
   spender: Spender,
   request: ModelRequest,
   size: PromptSize,
   signal: AbortSignal,
-): Promise<({ readonly reply: ModelReply } & Cost) | Unspent> {
-  const { store, clock, drafts, patience } = parts;
-  const draft = drafts.open(spender.task_id, spender.tree_id, spender.turn);
-  const progress = new Progress(parts, spender);
-  const deadline = clock.now() + patience.deadline_ms;
+): Promise<Spent | Unspent> {
+  const draft = ports.drafts.open(spender.task_id, spender.tree_id, spender.turn);
+  const progress = new Progress(ports, spender);
   const onPiece = (piece: Piece) => {
     progress.take(piece);
     draft.write(piece);
   };
+  let cost: Unit = [];
   try {
-    for (let attempt = 1;; attempt++) {
-      const answer = await once(parts, spender, request, size, signal, onPiece);
-      if (!("failed" in answer) || answer.concerns !== "again") return answer;
-      if (attempt >= patience.attempts_max || clock.now() > deadline) {
-        return { ...answer, concerns: "task" };
-      }
-      await store.commit(answer.cost);
-      onPiece({ type: "waiting", why: answer.failed });
-      await pause(clock, pauseAfter(patience, attempt, Math.random()), signal);
-    }
+    const answer = await spender.tries.make(
+      async () => {
+        const made = await once(ports, config, spender, request, size, signal, onPiece);
+        cost = made.cost;
+        return made.answer;
+      },
+      async ({ failed }) => {
+        await charge(ports, spender, cost);
+        onPiece({ type: "waiting", why: failed });
+      },
+      signal,
+    );
+    return "failed" in answer ? { ...answer, cost } : { reply: answer, cost };
   } finally {
     progress.end();
     draft.close();
   }
 }
 
+/**
+ * Commits what a call cost before the effect that made it ends.
+ * @throws {Error} when the store died
+ */
+export async function charge(
+  ports: Committing,
+  { tree_id }: { readonly tree_id: string },
+  cost: Unit,
+): Promise<void> {
+  if (cost.length === 0) return;
+  const result = await commitAndTell(ports, cost, () => ({ trees: [tree_id] }));
+  if (!result.ok) throw new Error(`Cannot write down what a call cost: ${result.reason}`);
+}
+
 async function once(
-  parts: Parts,
+  ports: ModelPorts,
+  config: ModelConfig,
   spender: Spender,
   request: ModelRequest,
   size: PromptSize,
   signal: AbortSignal,
   onPiece: (piece: Piece) => void,
-): Promise<({ readonly reply: ModelReply } & Cost) | Unspent> {
-  const { key, task_id, tree_id, priority } = spender;
-  const model = parts.provider?.models[request.model] ?? OFFLINE;
-  const want = { input_tokens: size.most, output_tokens: request.max_tokens, web: request.web };
-  const onWait = (why: string) => onPiece({ type: "waiting", why });
-  const set_aside = await setAside(parts, spender, want, model, signal, onWait);
-  if ("failed" in set_aside) return { ...set_aside, cost: [] };
+): Promise<{ readonly answer: ModelReply | ModelFailure } & Cost> {
+  const { task_id, tree_id, priority, tries: { deadline } } = spender;
+  const model = config.provider?.models[request.model] ?? OFFLINE;
+  const granted = await grantOf(ports, config, spender, request, size, model, signal, onPiece);
+  if ("failed" in granted) return { answer: granted, cost: [] };
   const meter = new Meter(model);
-  const costs = (usage: Usage | null, answered: string): Statement[] => {
-    if (!usage) return [release({ key })];
-    const price = factsAbout(parts, answered).price ?? factsAbout(parts, model).price;
-    const used = { id: task_id, model: answered, usage, cost_nano: costOf(usage, price) };
-    return [addUsage(used), release({ key })];
+  const costs = (usage: Usage | null, answered: string): Unit => {
+    if (!usage) return giveBack(spender);
+    const price = factsAbout(config, answered).price ?? factsAbout(config, model).price;
+    return chargeFor(spender, { model: answered, usage, cost_nano: costOf(usage, price) });
   };
   const call = {
-    request: { ...request, max_tokens: set_aside.max_tokens, web: set_aside.web },
-    ...{ task_id, tree_id, priority },
+    request: { ...request, max_tokens: granted.max_tokens, web: granted.web },
+    ...{ task_id, tree_id, priority, deadline },
     input_tokens: size.fresh,
   };
   try {
-    const answer = await parts.gateway.ask(call, signal, (piece) => {
+    const answer = await ports.gateway.ask(call, signal, (piece) => {
       meter.take(piece);
       onPiece(piece);
     });
-    if ("failed" in answer) return { ...answer, cost: costs(meter.used(), meter.model) };
-    return { reply: answer, cost: costs(answer.usage, answer.model) };
+    if ("failed" in answer) return { answer, cost: costs(meter.used(), meter.model) };
+    return { answer, cost: costs(answer.usage, answer.model) };
   } catch (error) {
     // Called off in its middle, or the gateway died: the provider counts what it had said.
-    await parts.store.commit(costs(meter.used(), meter.model));
-    throw error;
+    const cost = costs(meter.used(), meter.model);
+    if (signal.aborted) {
+      await charge(ports, spender, cost);
+      throw error;
+    }
+    return { answer: passing(error), cost };
   }
 }
 
-/** Counts what a call has used that does not come to its end. */
-class Meter {
-  model: string;
-  #usage: Usage | null = null;
-  #characters = 0;
-
-  constructor(model: string) {
-    this.model = model;
-  }
-
-  take(piece: Piece): void {
-    if (piece.type === "delta") this.#characters += piece.text.length;
-    if (piece.type !== "usage") return;
-    this.model = piece.model;
-    this.#usage = piece.usage;
-  }
-
-  /**
-   * Null when the provider has not begun to answer. Tokens out are counted at the end only: until then
-   * the text tells about how many.
-   */
-  used(): Usage | null {
-    if (!this.#usage) return null;
-    const said = Math.ceil(this.#characters / TOKEN_BYTES);
-    return { ...this.#usage, output_tokens: Math.max(this.#usage.output_tokens, said) };
-  }
+/** A gateway that died is started anew: its call may be made again like any other that failed. */
+function passing(error: unknown): ModelFailure {
+  const failed = error instanceof Error ? error.message : String(error);
+  return { failed, concerns: "again", retry_after_ms: null, limited: false };
 }
 
-/** While the model is heard, or others are waited for, its task is not stuck. */
-class Progress {
-  readonly #touch: () => void;
-  readonly #every: number;
-  readonly #parts: Parts;
-  #next: number;
-  #callOff = () => {};
-
-  constructor(parts: Parts, { task_id, timeout_seconds }: Spender) {
-    this.#parts = parts;
-    this.#every = Math.min(MODEL_PROGRESS_MS, timeout_seconds * 1000 / STUCK_LOOKS);
-    this.#next = parts.clock.now() + this.#every;
-    const { store, clock } = parts;
-    // Missed once, it is said again soon.
-    this.#touch = () =>
-      void store.commit([actorProgresses({ address: task_id, now: clock.now() })]).catch(() => {});
-  }
-
-  take(piece: Piece): void {
-    this.#callOff();
-    if (piece.type === "waiting") this.#wait();
-    const now = this.#parts.clock.now();
-    if (now < this.#next) return;
-    this.#next = now + this.#every;
-    this.#touch();
-  }
-
-  end(): void {
-    this.#callOff();
-  }
-
-  #wait(): void {
-    this.#callOff = this.#parts.clock.after(this.#every, () => {
-      this.#touch();
-      this.#wait();
-    });
-  }
-}
-
-/**
- * Sets aside what the call may use at the most. While other calls of the tree hold what it would need,
- * it waits for them; when even then nothing would be left, the call is not made.
- */
-async function setAside(
-  parts: Parts,
-  { key, tree_id, budget }: Spender,
-  want: Want,
+/** What the call may use; as much as it wants where no budget bounds it. */
+async function grantOf(
+  ports: ModelPorts,
+  config: ModelConfig,
+  spender: Spender,
+  { max_tokens, web }: ModelRequest,
+  size: PromptSize,
   model: string,
   signal: AbortSignal,
-  onWait: (why: string) => void,
-): Promise<Grant | ModelFailure> {
-  const { store, clock, ids } = parts;
-  const { price } = factsAbout(parts, model);
-  const free: Grant = {
-    max_tokens: want.output_tokens,
-    web: want.web,
-    tokens: 0,
-    cost_nano: 0,
-  };
-  if (!boundsModels(budget) || model === OFFLINE) return free;
-  const deadline = clock.now() + parts.patience.deadline_ms;
-  let waiting = false;
-  for (;;) {
-    const account = await accountOf(store.read, tree_id, key);
-    const refused = (why: string): ModelFailure => ({
-      failed: `The tree's budget is used up: ${why}`,
-      concerns: "task",
-    });
-    if (budget.cost_usd !== undefined && (price === null || account.unpriced_calls > 0)) {
-      return refused(
-        `it is in dollars, and the price of ${model} is unknown (seeds/models.yaml has the prices)`,
-      );
-    }
-    const { used, reserved } = account;
-    if (!grant(want, leftOf(budget, used), price)) return refused(shortage(budget, used, want));
-    const both = {
-      tokens: used.tokens + reserved.tokens,
-      cost_nano: used.cost_nano + reserved.cost_nano,
-    };
-    const granted = grant(want, leftOf(budget, both), price);
-    if (granted) {
-      const { tokens, cost_nano } = granted;
-      const most = leftOf(budget, { tokens: 0, cost_nano: 0 });
-      const bounds = { tokens_max: most.tokens, cost_nano_max: most.cost_nano };
-      const result = await store.commit([
-        // A call that a crash cut off was made under this key: what it cost nobody knows.
-        loseReservation({ key, lost_key: `${key}/${ids.next()}` }),
-        reserve({ key, tree_id, tokens, cost_nano, ...bounds, now: clock.now() }),
-      ]);
-      if (result.ok) return granted;
-      if (!result.refused) throw new Error(result.reason);
-    } else if (clock.now() > deadline) {
-      return refused("the tree's other calls hold what is left of it");
-    } else {
-      if (!waiting) onWait("The tree's other calls hold what is left of its budget");
-      waiting = true;
-      await pause(clock, BUDGET_LOOK_MS, signal);
-    }
+  onPiece: (piece: Piece) => void,
+): Promise<Grant | LastingFailure> {
+  const { key, tree_id, budget, tries } = spender;
+  if (!boundsModels(budget) || model === OFFLINE) {
+    return { max_tokens, web, tokens: 0, cost_nano: 0 };
   }
+  const { price } = factsAbout(config, model);
+  const want = { input_tokens: size.most, output_tokens: max_tokens, web };
+  const wanted = { ...want, key, tree_id, budget, model, price };
+  const onWait = (why: string) => onPiece({ type: "waiting", why });
+  return await setAside(ports, wanted, tries.deadline, signal, onWait);
 }
-
-function shortage(
-  budget: Budget,
-  used: { tokens: number; cost_nano: number },
-  { input_tokens }: Want,
-): string {
-  const parts = [];
-  if (budget.tokens !== undefined) parts.push(`${used.tokens} of ${budget.tokens} tokens`);
-  if (budget.cost_usd !== undefined) {
-    parts.push(`$${(used.cost_nano / NANO).toFixed(4)} of $${budget.cost_usd}`);
-  }
-  return `${parts.join(" and ")} are gone, and the next prompt may have ${input_tokens} tokens`;
-}
-
-/** Between two looks at what other calls hold: short beside any of them. */
-const BUDGET_LOOK_MS = 100;
 
 /** What is known about a model by its name, the offline model included. */
-export function factsAbout({ models }: Parts, name: string): ModelFacts {
+export function factsAbout({ models }: Pick<ModelConfig, "models">, name: string): ModelFacts {
   return name === OFFLINE ? OFFLINE_FACTS : factsOf(models, name);
 }

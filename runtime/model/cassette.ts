@@ -7,21 +7,10 @@
  */
 import * as z from "zod";
 import { CASSETTE_BYTES_MAX } from "../core/limits.ts";
-import type {
-  ModelCall,
-  ModelFailure,
-  ModelReply,
-  Piece,
-  Provider,
-} from "../core/model/messages.ts";
+import type { ModelCall, ModelFailure, ModelReply, Provider } from "../core/model/messages.ts";
 import { scrub } from "../core/model/scrub.ts";
 import { issuesOf } from "../core/toolkit/mod.ts";
-
-export type Ask = (
-  call: ModelCall,
-  signal: AbortSignal,
-  onPiece: (piece: Piece) => void,
-) => Promise<ModelReply | ModelFailure>;
+import type { Gateway } from "../ports.ts";
 
 const VERSION = 1;
 
@@ -40,11 +29,11 @@ const line = z.object({
  * @param secrets what must not stand in the files, besides what looks like a secret
  */
 export function recording(
-  ask: Ask,
+  ask: Gateway["ask"],
   folder: string,
   models: Provider["models"],
   secrets: readonly string[],
-): Ask {
+): Gateway["ask"] {
   const files = new Map<string, Promise<number>>();
   const first = JSON.stringify({ troupe_cassette: VERSION, models });
   return async (call, signal, onPiece) => {
@@ -82,7 +71,7 @@ interface Recorded {
  * Answers from every recording in a folder.
  * @throws {Error} that names the file and what is wrong with it
  */
-export async function playing(folder: string): Promise<Ask> {
+export async function playing(folder: string): Promise<Gateway["ask"]> {
   const recorded = new Map<string, Recorded[]>();
   for (const name of await namesIn(folder)) {
     const [first, ...lines] = await linesOf(folder, name);

@@ -14,24 +14,8 @@ import type {
 import { factsOf, type ModelTable } from "../core/model/facts.ts";
 import { PATIENCE, type Patience } from "../core/model/patience.ts";
 import type { Playbook } from "../core/model/offline.ts";
-import type { Child } from "../ports.ts";
+import type { Child, Gateway, LaneView } from "../ports.ts";
 import { SystemWorker } from "../confined/system_worker.ts";
-import type { LaneView } from "./lane.ts";
-
-export interface Gateway {
-  /**
-   * Asks the model.
-   * @param onPiece called with each piece of the reply as it comes
-   * @throws {Error} when the gateway dies or the call is called off; asking again is harmless
-   */
-  ask(
-    call: ModelCall,
-    signal: AbortSignal,
-    onPiece: (piece: Piece) => void,
-  ): Promise<ModelReply | ModelFailure>;
-  /** How each model that was asked for is doing; empty for the offline model and during a restart. */
-  views(): Promise<readonly LaneView[]>;
-}
 
 export type GatewayRequest =
   | {
@@ -69,7 +53,7 @@ export class GatewayDoor implements Gateway {
   ) {}
 
   /** The starter of the supervision tree's `gateway` child. */
-  async open(): Promise<Child> {
+  readonly open = async (): Promise<Child> => {
     const { playbooks, provider, patience, cassette } = this;
     const module = import.meta.resolve("./gateway_worker.ts");
     const worker = new SystemWorker("gateway", module, permissions(provider, cassette));
@@ -88,7 +72,7 @@ export class GatewayDoor implements Gateway {
       this.#opened = Promise.withResolvers();
     });
     return worker;
-  }
+  };
 
   async ask(
     call: ModelCall,
@@ -96,6 +80,7 @@ export class GatewayDoor implements Gateway {
     onPiece: (piece: Piece) => void,
   ): Promise<ModelReply | ModelFailure> {
     const worker = this.#worker ?? await this.#successor(signal);
+    // The worker answers with what `Lanes` gives, or the offline model: nothing else comes back.
     const told = (piece: unknown) => onPiece(piece as Piece);
     return await worker.ask({ type: "ask", call } satisfies GatewayRequest, signal, told) as
       | ModelReply
@@ -104,7 +89,13 @@ export class GatewayDoor implements Gateway {
 
   async views(): Promise<readonly LaneView[]> {
     const asked = this.#worker?.ask({ type: "views" } satisfies GatewayRequest);
+    // As above.
     return await asked?.catch(() => []) as LaneView[] | undefined ?? [];
+  }
+
+  /** Ends the worker in the middle of whatever it does, as a crash would; the supervisor starts another. */
+  crash(reason: string): void {
+    this.#worker?.crash(reason);
   }
 
   /** One that died is replaced within moments: its calls need not fail for that. */

@@ -1,15 +1,15 @@
 /** Inside the gateway's Web Worker: the provider's model, or the offline model. */
 import { answerOffline, OFFLINE } from "../core/model/offline.ts";
-import { systemClock } from "../ports.ts";
+import { type Gateway, systemClock } from "../ports.ts";
 import { serve } from "../confined/system_worker.ts";
-import type { Ask } from "./cassette.ts";
 import type { GatewayRequest } from "./gateway.ts";
-import type { PatientModel } from "./patient_model.ts";
+import type { Lanes } from "./lanes.ts";
 
-let ask: Ask | null = null;
-let model: PatientModel | null = null;
+let ask: Gateway["ask"] | null = null;
+let lanes: Lanes | null = null;
 
 serve(async (body, { signal, tell }) => {
+  // Its one caller is the door, which sends nothing else.
   const asked = body as GatewayRequest;
   switch (asked.type) {
     case "open":
@@ -18,13 +18,13 @@ serve(async (body, { signal, tell }) => {
     case "ask":
       return await ask!(asked.call, signal, tell);
     case "views":
-      return model?.views() ?? [];
+      return lanes?.views() ?? [];
   }
 });
 
 type Opening = Extract<GatewayRequest, { type: "open" }>;
 
-async function answering(opening: Opening): Promise<Ask> {
+async function answering(opening: Opening): Promise<Gateway["ask"]> {
   const { provider, cassette } = opening;
   if (!cassette) return await asking(opening);
   const { playing, recording } = await import("./cassette.ts");
@@ -34,24 +34,26 @@ async function answering(opening: Opening): Promise<Ask> {
   return recording(await asking(opening), cassette.folder, models, key ? [key] : []);
 }
 
-async function asking({ playbooks, provider, patience, calls_max }: Opening): Promise<Ask> {
+async function asking(
+  { playbooks, provider, patience, calls_max }: Opening,
+): Promise<Gateway["ask"]> {
   if (!provider) {
     // A playbook may ask for silence: that is what the watch for stuck tasks is there for.
     return async ({ request }) =>
       answerOffline(request, playbooks) ?? await new Promise<never>(() => {});
   }
   // Loaded only where a model is connected: the SDK takes a while.
-  const [{ connect, NO_KEY }, { PatientModel }] = await Promise.all([
+  const [{ connect, NO_KEY }, { Lanes }] = await Promise.all([
     import("./provider.ts"),
-    import("./patient_model.ts"),
+    import("./lanes.ts"),
   ]);
   const attempt = connect(provider, Deno.env.get("ANTHROPIC_API_KEY") || NO_KEY, patience);
-  const patient = model = new PatientModel(
+  const one = lanes = new Lanes(
     attempt,
     provider.models,
     patience,
     systemClock,
     calls_max,
   );
-  return (call, signal, onPiece) => patient.ask(call, signal, onPiece);
+  return (call, signal, onPiece) => one.ask(call, signal, onPiece);
 }

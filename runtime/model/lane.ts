@@ -13,23 +13,13 @@ import {
 import { MODEL_QUEUE_MAX } from "../core/limits.ts";
 import type { ModelCall } from "../core/model/messages.ts";
 import { Schedule } from "../core/schedule.ts";
-import { type Limits, Throttle } from "../core/model/throttle.ts";
-import type { Clock } from "../ports.ts";
-
-/** What a page shows of a lane. Times are ms since 1970. */
-export interface LaneView {
-  readonly model: string;
-  readonly breaker: Breaker;
-  readonly under_way: number;
-  readonly waiting: number;
-  readonly paused_until: number | null;
-  readonly limits: ReturnType<Throttle["levels"]>;
-}
+import { type RateLimits, Throttle } from "../core/model/throttle.ts";
+import type { Clock, LaneView } from "../ports.ts";
 
 /** A call that has begun; exactly one of its three ends must be told. */
 export interface Passage {
   /** The provider's limits, as soon as they are known. */
-  heard(limits: Limits): void;
+  heard(limits: RateLimits): void;
   succeeded(): void;
   /** @param pause_ms what the provider asks for; @param fault in words, when it counts as its failure */
   failed(pause_ms: number | null, fault: string | null): void;
@@ -37,7 +27,7 @@ export interface Passage {
   abandoned(): void;
 }
 
-interface Waiting {
+interface Queued {
   readonly call: ModelCall;
   readonly pass: (passage: Passage) => void;
   readonly onWait: (why: string) => void;
@@ -46,7 +36,7 @@ interface Waiting {
 export class Lane {
   readonly #throttle: Throttle;
   readonly #schedule = new Schedule();
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Map<string, Queued>();
   #breaker: Breaker = CLOSED;
   /** Whose turn it is, until it may begin: nobody overtakes. */
   #next: string | null = null;
@@ -128,7 +118,7 @@ export class Lane {
     this.#breaker = atCall(this.#breaker);
     this.#throttle.begin(input_tokens, this.clock.now());
     let unheard = true;
-    const heard = (limits: Limits) => {
+    const heard = (limits: RateLimits) => {
       if (!unheard) return;
       unheard = false;
       this.#throttle.heard(input_tokens, limits, this.clock.now());

@@ -5,7 +5,7 @@
 import Anthropic from "@anthropic-ai/sdk";
 import { WEB_FETCH_TOKENS_MAX, WEB_USES_MAX } from "../core/limits.ts";
 import type {
-  ModelFailure,
+  LastingFailure,
   ModelReply,
   ModelRequest,
   Piece,
@@ -13,28 +13,28 @@ import type {
 } from "../core/model/messages.ts";
 import type { Patience } from "../core/model/patience.ts";
 import { ReplyReader, type StreamEvent } from "../core/model/reply.ts";
-import { LIMITED, type Limits } from "../core/model/throttle.ts";
+import { LIMITED, type RateLimits } from "../core/model/throttle.ts";
 
 /** What a call tells on its way. */
-export interface Listening {
+export interface Heard {
   onPiece(piece: Piece): void;
   /** The provider has answered, and these are its limits now. */
-  onLimits(limits: Limits): void;
+  onLimits(limits: RateLimits): void;
 }
 
-/** Makes one attempt of a call. Throws a `Fault` when it fails. */
+/** Makes one attempt of a call. Throws a `ProviderFault` when it fails. */
 export type Attempt = (
   request: ModelRequest,
   signal: AbortSignal,
-  listening: Listening,
+  listening: Heard,
 ) => Promise<ModelReply>;
 
 /** A failed attempt: whether it may be made again, and what it says about the provider. */
-export class Fault extends Error {
-  override name = "Fault";
+export class ProviderFault extends Error {
+  override name = "ProviderFault";
   constructor(
     message: string,
-    readonly concerns: ModelFailure["concerns"],
+    readonly concerns: LastingFailure["concerns"] | "again",
     readonly retry_after_ms: number | null = null,
     /** Its limits are used up: no failure of its own. */
     readonly limited = false,
@@ -65,6 +65,7 @@ export function connect({ base_url, models }: Provider, key: string, patience: P
       onLimits(limitsOf(response.headers));
       const reader = new ReplyReader();
       for await (const event of data) {
+        // The reader takes what comes as it comes, beyond what the SDK knows, and checks what it uses.
         for (const piece of reader.take(event as unknown as StreamEvent)) onPiece(piece);
       }
       // The SDK ends a stream that was called off as if it were over.
@@ -127,7 +128,7 @@ class Watchdog {
 
   #wait(ms: number): ReturnType<typeof setTimeout> {
     // The fault is made when it happens: a trace of the stack for every chunk would cost more than the rest.
-    const late = () => new Fault(`The model said nothing for ${ms / 1000} s`, "again");
+    const late = () => new ProviderFault(`The model said nothing for ${ms / 1000} s`, "again");
     return setTimeout(() => this.#silence.abort(late()), ms);
   }
 }
@@ -150,6 +151,7 @@ export function paramsOf(request: ModelRequest, models: Provider["models"]): Par
       role,
       content: marked.has(index) ? withBreakpoint<object>(content) : content,
     })),
+    // Blocks of a journal are given back as they came, which the SDK has no type for.
   } as unknown as Params;
 }
 
@@ -171,8 +173,8 @@ function withBreakpoint<Block extends object>(blocks: readonly Block[]): Block[]
 }
 
 /** What the provider's answer says about its limits; nothing where it says nothing. */
-function limitsOf(headers: Headers): Limits {
-  const limits: Limits = {};
+function limitsOf(headers: Headers): RateLimits {
+  const limits: RateLimits = {};
   for (const kind of LIMITED) {
     const of = (field: string) =>
       headers.get(`anthropic-ratelimit-${kind.replace("_", "-")}-${field}`);
@@ -186,52 +188,64 @@ function limitsOf(headers: Headers): Limits {
 }
 
 /** What a failed attempt means. */
-function faultOf(error: unknown, hide: (text: string) => string): Fault {
-  if (error instanceof Fault) return error;
+function faultOf(error: unknown, hide: (text: string) => string): ProviderFault {
+  if (error instanceof ProviderFault) return error;
   if (!(error instanceof Anthropic.APIError)) {
     // No answer of the provider's: its stream broke off, or was no stream of events.
-    return new Fault(hide(inWords(error)), "again");
+    return new ProviderFault(hide(inWords(error)), "again");
   }
   const said = hide(messageOf(error));
   const status = error.status ?? STATUS[error.type ?? ""];
   const retry_after_ms = retryAfter(error.headers);
   if ((status === 400 || status === 429) && SPENT.test(`${error.errorCode} ${said}`)) {
-    return new Fault(`The model's provider wants to be paid first: ${said}`, "tree");
+    return new ProviderFault(`The model's provider wants to be paid first: ${said}`, "tree");
   }
   switch (status) {
     case undefined:
-      return new Fault(`The model cannot be reached: ${said}`, "again");
+      return new ProviderFault(`The model cannot be reached: ${said}`, "again");
     case 401:
     case 403: {
       const reason = `The model's provider does not accept the key (ANTHROPIC_API_KEY): ${said}`;
-      return new Fault(reason, "tree");
+      return new ProviderFault(reason, "tree");
     }
     case 402:
-      return new Fault(`The model's provider wants to be paid first: ${said}`, "tree");
+      return new ProviderFault(`The model's provider wants to be paid first: ${said}`, "tree");
     case 404: {
       const reason = `The model's provider knows no such model (TROUPE_MODEL…): ${said}`;
-      return new Fault(reason, "task");
+      return new ProviderFault(reason, "task");
     }
     case 413:
-      return new Fault(`The prompt is too long for the model's provider: ${said}`, "too_long");
+      return new ProviderFault(
+        `The prompt is too long for the model's provider: ${said}`,
+        "too_long",
+      );
     case 429: {
       const reason = `The model's provider asks for patience: ${said}`;
-      return new Fault(reason, "again", retry_after_ms, true);
+      return new ProviderFault(reason, "again", retry_after_ms, true);
     }
     case 400:
       if (BILLING.test(said)) {
-        return new Fault(`The model's provider wants to be paid first: ${said}`, "tree");
+        return new ProviderFault(`The model's provider wants to be paid first: ${said}`, "tree");
       }
       if (TOO_LONG.test(said)) {
-        return new Fault(`The prompt is too long for the model's provider: ${said}`, "too_long");
+        return new ProviderFault(
+          `The prompt is too long for the model's provider: ${said}`,
+          "too_long",
+        );
       }
       break;
     case 408:
     case 409:
-      return new Fault(`The model's provider answered ${status}: ${said}`, "again", retry_after_ms);
+      return new ProviderFault(
+        `The model's provider answered ${status}: ${said}`,
+        "again",
+        retry_after_ms,
+      );
   }
   const reason = `The model's provider answered ${status}: ${said}`;
-  return status >= 500 ? new Fault(reason, "again", retry_after_ms) : new Fault(reason, "task");
+  return status >= 500
+    ? new ProviderFault(reason, "again", retry_after_ms)
+    : new ProviderFault(reason, "task");
 }
 
 /** Errors in the middle of a stream have a type and no status. */
@@ -266,13 +280,14 @@ function retryAfter(headers: Headers | undefined): number | null {
 }
 
 function messageOf(error: InstanceType<typeof Anthropic.APIError>): string {
-  let cause = error.cause as Error | undefined;
-  while (cause?.cause) cause = cause.cause as Error;
-  return error.apiMessage ?? (cause ? `${error.message} (${cause.message})` : error.message);
+  let { cause } = error;
+  while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause;
+  const why = cause instanceof Error ? ` (${cause.message})` : "";
+  return error.apiMessage ?? `${error.message}${why}`;
 }
 
 function inWords(error: unknown): string {
   if (error instanceof SyntaxError) return `The model's stream is malformed: ${error.message}`;
-  const { message } = error as Error;
+  const message = error instanceof Error ? error.message : String(error);
   return /^The model/.test(message) ? message : `The model's stream broke off: ${message}`;
 }

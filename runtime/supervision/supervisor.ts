@@ -5,34 +5,22 @@
 import {
   afterDeath,
   type ChildSpec,
-  type Strategy,
   type SupervisorSpec,
   type WorkerSpec,
 } from "../core/supervision.ts";
-import type { Child, Clock, Log, Starter } from "../ports.ts";
-
-/** A supervision tree as it is now, for the system page. */
-export type Supervised =
-  & {
-    readonly id: string;
-    readonly state: "running" | "starting" | "stopped";
-    readonly restarts: number;
-  }
-  & ({ readonly type: "worker"; readonly kind: string } | {
-    readonly type: "supervisor";
-    readonly strategy: Strategy;
-    readonly children: readonly Supervised[];
-  });
+import type { Child, Clock, Log, Starter, Supervised } from "../ports.ts";
 
 interface Running {
   readonly child: Child;
-  /** True once it is being stopped on purpose. */
-  leaving: boolean;
+  /** `leaving`: it is being stopped on purpose. `dead`: its death waits for its turn to be dealt with. */
+  state: "up" | "leaving" | "dead";
 }
 
 export class Supervisor implements Child {
   readonly gone: Promise<string | null>;
   readonly #running = new Map<string, Running>();
+  /** Starts under way: a stop waits for them, or they would leave a child behind. */
+  readonly #starting = new Set<Promise<Child>>();
   readonly #restarted = new Map<string, number>();
   #children: ChildSpec[];
   #restarts: readonly number[] = [];
@@ -57,7 +45,10 @@ export class Supervisor implements Child {
    */
   async start(): Promise<this> {
     try {
-      for (const spec of this.#children) await this.#startChild(spec);
+      for (const spec of this.#children) {
+        if (this.#stopping) break;
+        await this.#startChild(spec);
+      }
     } catch (error) {
       await this.stop();
       throw error;
@@ -69,12 +60,19 @@ export class Supervisor implements Child {
   async add(id: string, kind: string): Promise<void> {
     const spec: WorkerSpec = { type: "worker", id, kind, restart: "temporary" };
     this.#children.push(spec);
-    await this.#startChild(spec);
+    try {
+      await this.#startChild(spec);
+    } catch (error) {
+      this.#forget(id);
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const { id } of this.#children.toReversed()) await this.#stopChild(id);
+    // A restart under way comes to its end, and starts nothing more.
+    await this.#before;
+    await this.#stopAll();
     this.#end(null);
   }
 
@@ -100,7 +98,7 @@ export class Supervisor implements Child {
         const restarts = this.#restarted.get(spec.id) ?? 0;
         if (running?.child instanceof Supervisor) return { ...running.child.look(), restarts };
         const { id } = spec;
-        const state = running ? "running" : "starting";
+        const state = running && running.state !== "dead" ? "running" : "starting";
         return spec.type === "worker"
           ? { id, type: spec.type, kind: spec.kind, state, restarts }
           : { id, type: spec.type, strategy: spec.strategy, state, restarts, children: [] };
@@ -109,16 +107,21 @@ export class Supervisor implements Child {
   }
 
   async #startChild(spec: ChildSpec): Promise<void> {
-    const child = spec.type === "supervisor"
-      ? await new Supervisor(spec, this.starters, this.clock, this.log).start()
-      : await this.#starter(spec)(spec.id);
-    const running: Running = { child, leaving: false };
-    this.#running.set(spec.id, running);
-    child.gone.then((reason) => {
-      if (running.leaving || this.#stopping) return;
-      this.#running.delete(spec.id);
-      this.#dealWith(spec, reason);
-    });
+    const starting = spec.type === "supervisor"
+      ? new Supervisor(spec, this.starters, this.clock, this.log).start()
+      : this.#starter(spec)(spec.id);
+    this.#starting.add(starting);
+    try {
+      const running: Running = { child: await starting, state: "up" };
+      this.#running.set(spec.id, running);
+      running.child.gone.then((reason) => {
+        if (running.state !== "up" || this.#stopping) return;
+        running.state = "dead";
+        this.#dealWith(spec, reason, running);
+      });
+    } finally {
+      this.#starting.delete(starting);
+    }
   }
 
   #starter({ kind }: WorkerSpec): Starter {
@@ -130,50 +133,75 @@ export class Supervisor implements Child {
   async #stopChild(id: string): Promise<void> {
     const running = this.#running.get(id);
     if (!running) return;
-    running.leaving = true;
     this.#running.delete(id);
+    if (running.state === "dead") return;
+    running.state = "leaving";
     await running.child.stop();
   }
 
-  #dealWith(dead: ChildSpec, reason: string | null): void {
-    this.#before = this.#before.then(() => this.#onDeath(dead, reason)).catch((error: Error) => {
-      // Who cannot carry out a verdict has died itself: whoever is above deals with that.
-      this.#stopping = true;
-      this.#end(`it could not deal with the death of ${dead.id}: ${error.message}`);
+  /** Stops everything, whatever becomes of one of them; those that are just starting too. */
+  async #stopAll(): Promise<void> {
+    this.#stopping = true;
+    while (this.#starting.size > 0) await Promise.allSettled(this.#starting);
+    for (const { id } of this.#children.toReversed()) {
+      await this.#stopChild(id).catch(({ message }: Error) =>
+        this.log(`${id} does not stop: ${message}`)
+      );
+    }
+  }
+
+  #forget(id: string): void {
+    this.#children = this.#children.filter((child) => child.id !== id);
+  }
+
+  /** @param dead null for a child that did not start */
+  #dealWith(spec: ChildSpec, reason: string | null, dead: Running | null): void {
+    this.#before = this.#before.then(async () => {
+      // Another's death has taken it along meanwhile: its successor is well.
+      if (this.#stopping || dead && this.#running.get(spec.id) !== dead) return;
+      await this.#onDeath(spec, reason).catch(({ message }: Error) =>
+        // Who cannot carry out a verdict has died itself: whoever is above deals with that.
+        this.#escalate(`it could not deal with the death of ${spec.id}: ${message}`)
+      );
     });
   }
 
   async #onDeath(dead: ChildSpec, reason: string | null): Promise<void> {
-    if (this.#stopping) return;
     const spec = { ...this.spec, children: this.#children };
     const verdict = afterDeath(spec, dead.id, reason !== null, this.#restarts, this.clock.now());
     if (reason !== null) this.log(`${dead.id} died: ${reason}`);
+    this.#running.delete(dead.id);
     switch (verdict.verdict) {
       case "leave":
-        this.#children = this.#children.filter(({ id }) => id !== dead.id);
-        return;
+        return this.#forget(dead.id);
       case "escalate":
-        this.#stopping = true;
-        for (const { id } of this.#children.toReversed()) await this.#stopChild(id);
-        this.#end(verdict.reason);
-        return;
+        return await this.#escalate(verdict.reason);
       case "restart":
         this.#restarts = verdict.restarts;
-        await this.#restart(verdict.ids);
+        await this.#restart(verdict.stops, verdict.ids);
     }
   }
 
-  async #restart(ids: readonly string[]): Promise<void> {
-    for (const id of ids.toReversed()) await this.#stopChild(id);
+  async #escalate(reason: string): Promise<void> {
+    await this.#stopAll();
+    this.#end(reason);
+  }
+
+  async #restart(stops: readonly string[], ids: readonly string[]): Promise<void> {
+    for (const id of stops.toReversed()) {
+      // What cannot be stopped must not run beside its successor: that is escalated.
+      await this.#stopChild(id);
+      if (!ids.includes(id)) this.#forget(id);
+    }
     for (const id of ids) {
+      if (this.#stopping) return;
       const spec = this.#children.find((child) => child.id === id)!;
       this.#restarted.set(id, (this.#restarted.get(id) ?? 0) + 1);
       try {
         await this.#startChild(spec);
       } catch (error) {
         // A child that does not start has died at once; intensity bounds how often this repeats.
-        this.#dealWith(spec, (error as Error).message);
-        return;
+        return this.#dealWith(spec, (error as Error).message, null);
       }
     }
   }

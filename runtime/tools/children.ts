@@ -1,56 +1,65 @@
 /** Starts other tasks: subtasks, breakdowns, requests, and what follows a task. */
-import type { Purpose } from "../core/protocol.ts";
-import type { Parts } from "../kernel.ts";
-import { type ChildRequest, newChild } from "../commands/begin.ts";
-import { tailOf } from "../commands/tail.ts";
-import type { Outcome, ToolCall } from "../outbox/execute.ts";
+import { journalOf } from "../../db/entries.ts";
+import type { Db } from "../../db/schema.ts";
+import { instructionOf } from "../../db/tasks.ts";
+import type { Outcome, StartChild, ToolCall, ToolPerformer } from "../commands/outcome.ts";
+import { tailOf } from "../core/model/prompt.ts";
+import type { ChildPurpose } from "../core/protocol.ts";
 
-/**
- * Adds a child; its end, not this, answers the call that asked for it.
- * @throws {Refusal} when a limit forbids it
- */
-export async function startChild(
-  { store, ids, clock }: Parts,
-  parent_id: string,
-  { agent, instruction, purpose, call_id }: ChildRequest,
-): Promise<Outcome> {
-  const follows = FOLLOWING.includes(purpose);
-  const whole = follows ? `${instruction}\n${await tailOf(store.read, parent_id)}` : instruction;
-  const request = { agent, instruction: whole, purpose, call_id };
-  const child = await newChild(store.read, parent_id, request, ids, clock.now());
-  return { statements: child.statements, wake: [child.id] };
+/** Performs the core tools that start a task; its end answers the call. */
+export function children({ read }: { readonly read: Db }): ToolPerformer {
+  return {
+    perform: async (call) => {
+      const asked = childOf(call, await instructionOf(read, call.task_id));
+      const whose = { parent_id: call.task_id, call_id: call.call_id, effect_key: call.key };
+      return { type: "commanded", command: { verb: "start_child", ...asked, ...whose } };
+    },
+  };
 }
 
-const FOLLOWING: readonly Purpose[] = ["evaluation", "documentation", "summary"];
+/** Performs the effect that starts what follows a task: it is shown the end of the task's journal. */
+export function followers({ read }: { readonly read: Db }) {
+  return async (
+    effect_key: string,
+    parent_id: string,
+    { agent, purpose, instruction }: StartChild,
+  ): Promise<Outcome> => {
+    const tail = tailOf(await journalOf(read, parent_id));
+    const whose = { parent_id, call_id: null, effect_key };
+    const asked = { agent, purpose, instruction: `${instruction}\n${tail}` };
+    return { type: "commanded", command: { verb: "start_child", ...asked, ...whose } };
+  };
+}
 
-/** The child that one of the core tools asks for. */
-export async function childOf({ store }: Parts, call: ToolCall): Promise<ChildRequest> {
-  const { tool, input, call_id } = call;
-  const { instruction } = await store.read.selectFrom("tasks").select("instruction")
-    .where("id", "=", call.task_id).executeTakeFirstOrThrow();
+interface Asked {
+  readonly agent: string;
+  readonly instruction: string;
+  readonly purpose: ChildPurpose;
+}
+
+/** What a call asks for; its arguments have been checked. */
+function childOf({ tool, input }: ToolCall, instruction: string): Asked {
+  const said = input as Record<string, string>;
   switch (tool.name) {
     case "start_subtask":
       return {
-        agent: input.agent_type as string,
-        instruction: input.task_instruction as string,
+        agent: said.agent_type,
+        instruction: said.task_instruction,
         purpose: "subtask",
-        call_id,
       };
     case "break_down_task":
-      return { agent: "task_breakdown", instruction, purpose: "breakdown", call_id };
+      return { agent: "task_breakdown", instruction, purpose: "breakdown" };
     case "request_context":
       return {
         agent: "context_addition",
-        instruction: `Context needed: ${input.context_needed}\n\nFor this task: ${instruction}`,
+        instruction: `Context needed: ${said.context_needed}\n\nFor this task: ${instruction}`,
         purpose: "context",
-        call_id,
       };
     case "request_tools":
       return {
         agent: "tool_addition",
-        instruction: `Tools needed: ${input.tools_needed}\n\nFor this task: ${instruction}`,
+        instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${instruction}`,
         purpose: "tools",
-        call_id,
       };
     default:
       throw new Error(`${tool.name} starts no task`);

@@ -1,13 +1,12 @@
 /** Results that are too long for a conversation: head and tail of them, and a file with the whole. */
 import { headAndTail } from "../core/text.ts";
 import { FILE_BYTES_MAX, TOOL_RESULT_BYTES_MAX } from "../core/limits.ts";
-import { TOOLKIT } from "../core/toolkit/mod.ts";
-import type { Parts } from "../kernel.ts";
-import type { ToolCall } from "../outbox/execute.ts";
+import type { ToolCall } from "../commands/outcome.ts";
+import type { Files } from "../ports.ts";
 
 /** The text itself when it fits; else its head and tail, and where the whole is. */
 export async function fitted(
-  { files }: Parts,
+  files: Files,
   call: ToolCall,
   text: string,
   signal: AbortSignal,
@@ -17,8 +16,9 @@ export async function fitted(
   const fits = new TextEncoder().encode(text).length <= FILE_BYTES_MAX;
   // At most four bytes a character: so many fit in any case.
   const content = fits ? text : text.slice(0, FILE_BYTES_MAX / 4);
-  const tool = TOOLKIT.get("write_file")!;
-  const written = await files.use({ ...call, tool, input: { path, content } }, signal);
+  const { tree_id } = call;
+  const input = { path, content };
+  const written = await files.use({ tree_id, tool: "write_file", input }, signal);
   const kept = fits ? "the whole is" : `the first ${content.length} characters are`;
   const where = written.is_error ? `${kept} not kept: ${written.content}` : `${kept} in ${path}`;
   return headAndTail(

@@ -1,6 +1,9 @@
 /** Tools that agents write: checked, tested and registered; then called, each time in a cell of its own. */
-import { addWrittenTool, findWrittenTool, newestTool } from "../../db/tools.ts";
-import { attachTool } from "../../db/definitions.ts";
+import type { Db } from "../../db/schema.ts";
+import { findWrittenTool, newestTool } from "../../db/tools.ts";
+import { answer, type Outcome, type ToolCall, type ToolPerformer } from "../commands/outcome.ts";
+import type { Containment } from "../core/config.ts";
+import { Refusal } from "../core/refusal.ts";
 import { TOOLKIT } from "../core/toolkit/mod.ts";
 import {
   describePermissions,
@@ -10,41 +13,52 @@ import {
   type ToolTest,
   type WrittenTool,
 } from "../core/toolkit/written_tool.ts";
-import type { Parts } from "../kernel.ts";
-import { Refusal } from "../core/refusal.ts";
-import type { Grants, ToolOutcome } from "../confined/tool_cells.ts";
-import { approval } from "../outbox/approval.ts";
-import { beneficiary } from "./context.ts";
-import { answer, type Outcome, type ToolCall } from "../outbox/execute.ts";
-import { TOO_LARGE, withinQuota } from "../confined/quota.ts";
+import type { Files, ToolOutcome, ToolRunner } from "../ports.ts";
+import { approval } from "./approval.ts";
 import { fitted } from "./spill.ts";
+
+interface WorkshopPorts {
+  readonly read: Db;
+  readonly tools: ToolRunner;
+  readonly files: Files;
+  readonly containment: Containment;
+}
+
+/** Performs `create_tool`. */
+export function workshop(ports: WorkshopPorts): ToolPerformer {
+  return { perform: (call, signal) => createTool(ports, call, signal) };
+}
+
+/** Performs calls of tools that agents wrote. */
+export function written(ports: WorkshopPorts): ToolPerformer {
+  return { perform: (call, signal) => callWritten(ports, call, signal) };
+}
 
 /**
  * `create_tool`: a new tool, or a new version of one.
  * @throws {Refusal} that says what is wrong with it
  */
-export async function createTool(
-  parts: Parts,
+async function createTool(
+  ports: WorkshopPorts,
   call: ToolCall,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  refuseUncontained(parts);
-  const { store, tools, clock } = parts;
-  const { tests, permissions = {}, ...draft } = call.input as unknown as Draft;
-  const newest = await newestTool(store.read, draft.name);
+  refuseUncontained(ports);
+  const { read, tools } = ports;
+  const { tests, permissions = {}, ...draft } = call.input as unknown as ToolDraft;
+  const newest = await newestTool(read, draft.name);
   if (TOOLKIT.has(draft.name) || newest && newest.origin !== "agent") {
     throw new Refusal("name", `${draft.name} was not written by an agent: choose another name`);
   }
   checkSchema(draft.input_schema);
-  const task_id = await beneficiary(parts, call);
-  const known = await findWrittenTool(store.read, draft.name);
+  const known = await findWrittenTool(read, draft.name);
   if (known && isSame(known, { ...draft, permissions })) {
+    const said = `${known.name}, version ${known.version}, is this very tool already. ` +
+      "It is callable from the next turn.";
     return {
-      statements: [attachTool(task_id, known.name, known.version, clock.now())],
-      ...answer(call.call_id, {
-        content: `${known.name}, version ${known.version}, is this very tool already. ` +
-          "It is callable from the next turn.",
-      }),
+      type: "replied",
+      reply: answer(call.call_id, { content: said }),
+      command: { verb: "attach_tool", name: known.name },
     };
   }
   const version = (newest?.version ?? 0) + 1;
@@ -58,52 +72,51 @@ export async function createTool(
   const foreign = newest !== undefined && newest.tree_id !== call.tree_id;
   if (isPure(permissions) && !foreign) await check();
   else {
-    const held = await approval(parts, call, async () => {
+    const held = await approval(read, call, async () => {
       await check();
       return {
         issue: `May the tool ${tool.name}, version ${version}, be used? It may ` +
           `${describePermissions(permissions)}.`,
-        detail: await describe(parts, tool, tests, signal),
+        detail: await describe(ports, tool, tests, signal),
       };
     });
     if (held) return held;
   }
-  const report = await runTests(parts, tool, tests, signal);
+  const report = await runTests(ports, tool, tests, signal);
   if (!report.passed) throw new Refusal("tests", report.text);
-  const now = clock.now();
+  const said = `Created ${tool.name}, version ${version}. ${report.text}\n` +
+    "It is callable from the next turn.";
   return {
-    statements: [
-      addWrittenTool(tool, tests, call.tree_id, now),
-      attachTool(task_id, tool.name, version, now),
-    ],
-    ...answer(call.call_id, {
-      content: `Created ${tool.name}, version ${version}. ${report.text}\n` +
-        "It is callable from the next turn.",
-    }),
+    type: "replied",
+    reply: answer(call.call_id, { content: said }),
+    command: { verb: "add_tool", tool, tests },
   };
 }
 
 /** A call of a tool that an agent wrote. */
-export async function callWritten(
-  parts: Parts,
+async function callWritten(
+  ports: WorkshopPorts,
   call: ToolCall,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  refuseUncontained(parts);
-  const written = call.tool.written!;
-  const workspace = await parts.files.workspace(call.tree_id);
-  const outcome = await run(parts, written, call.input, workspace, signal);
+  refuseUncontained(ports);
+  const { call_id, tool: { written } } = call;
+  if (!written) throw new Error(`${call.tool.name} was not written by an agent`);
+  const outcome = await ports.tools.run(written, call.input, call.tree_id, signal);
   const log = outcome.log === "" ? {} : { log: outcome.log };
   if (!outcome.ok) {
-    return answer(call.call_id, { content: outcome.error, is_error: true, ...log });
+    const reply = answer(call_id, { content: outcome.error, is_error: true, ...log });
+    return { type: "replied", reply };
   }
   const text = typeof outcome.value === "string"
     ? outcome.value
     : JSON.stringify(outcome.value, null, 2);
-  return answer(call.call_id, { content: await fitted(parts, call, text, signal), ...log });
+  const content = await fitted(ports.files, call, text, signal);
+  return { type: "replied", reply: answer(call_id, { content, ...log }) };
 }
 
-interface Draft extends Omit<WrittenTool, "version" | "permissions"> {
+/** The arguments of `create_tool` beside its name, as its schema has checked them. */
+interface ToolDraft extends Omit<WrittenTool, "version" | "permissions"> {
   readonly permissions?: Permissions;
   readonly tests: readonly ToolTest[];
 }
@@ -115,8 +128,8 @@ function isSame(known: WrittenTool, draft: Omit<WrittenTool, "version">): boolea
 }
 
 /** Under `CONTAINMENT=strict` a machine without namespaces runs no code of agents. */
-function refuseUncontained({ containment, tools }: Parts): void {
-  if (containment !== "strict" || tools.config.layers.bwrap) return;
+function refuseUncontained({ containment, tools }: WorkshopPorts): void {
+  if (containment !== "strict" || tools.contained) return;
   throw new Refusal(
     "containment",
     "This machine has no bwrap, and CONTAINMENT is strict: tools that agents write are not run here",
@@ -136,7 +149,7 @@ function checkSchema(schema: Record<string, unknown>): void {
 
 /** What a person sees: everything that would run, with exactly what it may do. */
 async function describe(
-  parts: Parts,
+  ports: WorkshopPorts,
   tool: WrittenTool,
   tests: readonly ToolTest[],
   signal: AbortSignal,
@@ -144,7 +157,7 @@ async function describe(
   // Nothing uses the network before a person has allowed it.
   const report = tool.permissions.net?.length
     ? "The tests may use the network: they run once you approve."
-    : (await runTests(parts, tool, tests, signal)).text;
+    : (await runTests(ports, tool, tests, signal)).text;
   return [
     tool.description,
     `It may ${describePermissions(tool.permissions)}.`,
@@ -163,7 +176,7 @@ async function describe(
 
 /** Runs every test in a cell and a workspace of its own, with exactly the tool's permissions. */
 async function runTests(
-  parts: Parts,
+  { tools }: WorkshopPorts,
   tool: WrittenTool,
   tests: readonly ToolTest[],
   signal: AbortSignal,
@@ -173,14 +186,7 @@ async function runTests(
   for (const test of tests) {
     const fits = input.safeParse(test.input);
     const outcome = fits.success
-      ? await parts.tools.inScratch(async (workspace) => {
-        for (const [path, content] of Object.entries(test.files ?? {})) {
-          const whole = `${workspace}/${path}`;
-          await Deno.mkdir(whole.slice(0, whole.lastIndexOf("/")), { recursive: true });
-          await Deno.writeTextFile(whole, content);
-        }
-        return await run(parts, tool, fits.data, workspace, signal);
-      })
+      ? await tools.try(tool, fits.data, test.files ?? {}, signal)
       : { ok: false as const, error: "its input does not fit input_schema", log: "" };
     const wrong = compare(test, outcome);
     lines.push(wrong ? `failed: ${test.name}: ${wrong}` : `passed: ${test.name}`);
@@ -213,50 +219,4 @@ function sorted(value: unknown): unknown {
       [key, one],
     ) => [key, sorted(one)]),
   );
-}
-
-async function run(
-  { tools, clock }: Parts,
-  tool: WrittenTool,
-  input: unknown,
-  workspace: string,
-  signal: AbortSignal,
-): Promise<ToolOutcome> {
-  const { net = [], read = [], write = [] } = tool.permissions;
-  const inside = async (paths: readonly string[], make: boolean) => {
-    const whole: string[] = [];
-    for (const path of paths) whole.push(await within(workspace, path, make));
-    return whole;
-  };
-  const grants: Grants = {
-    net,
-    read: await inside(read, false),
-    write: await inside(write, true),
-  };
-  const call = {
-    source: tool.source,
-    input,
-    grants,
-    workspace: read.length + write.length > 0 ? workspace : null,
-  };
-  if (write.length === 0) return await tools.run(call, signal);
-  const { result, full } = await withinQuota(
-    clock,
-    workspace,
-    signal,
-    (signal) => tools.run(call, signal),
-  );
-  return full ? { ok: false, error: `The tool was ended: ${TOO_LARGE}`, log: result.log } : result;
-}
-
-/** A granted path as it is on disk; a link that leads out of the workspace is no path in it. */
-async function within(workspace: string, path: string, make: boolean): Promise<string> {
-  const whole = path === "." ? workspace : `${workspace}/${path}`;
-  const real = await Deno.realPath(whole).catch(async (error) => {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    if (make) await Deno.mkdir(whole, { recursive: true });
-    return whole;
-  });
-  if (real === workspace || real.startsWith(`${workspace}/`)) return real;
-  throw new Refusal("permissions", `${path} leads out of the workspace`);
 }

@@ -8,7 +8,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import { seeding } from "../../db/seeding.ts";
 import { createApp } from "../../routes/app.ts";
 import type { ModelCall } from "../../runtime/core/model/messages.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { TestKernel } from "../support/kernel.ts";
 import { paramsOf } from "../../runtime/model/provider.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { startKernel } from "../support/kernel.ts";
@@ -46,7 +46,7 @@ await kernel.stop();
 model.kill();
 Deno.exit(0);
 
-async function overhead({ gateway }: Kernel): Promise<void> {
+async function overhead({ gateway }: TestKernel): Promise<void> {
   const request: ModelCall["request"] = {
     model: "default",
     system: [{
@@ -59,7 +59,10 @@ async function overhead({ gateway }: Kernel): Promise<void> {
     messages: [{ role: "user", content: [{ type: "text", text: "Begin." }] }],
     max_tokens: 1_000,
   };
-  const call = { request, task_id: "t", tree_id: "t", priority: 5, input_tokens: 3_000 };
+  const call = {
+    ...{ request, task_id: "t", tree_id: "t", priority: 5, input_tokens: 3_000 },
+    deadline: Infinity,
+  };
   const client = new Anthropic({ apiKey: "sk-ant-bench", baseURL: base_url, maxRetries: 0 });
   const params = paramsOf(request, models);
   const { signal } = new AbortController();
@@ -84,7 +87,7 @@ async function overhead({ gateway }: Kernel): Promise<void> {
   );
 }
 
-async function lag(kernel: Kernel): Promise<void> {
+async function lag(kernel: TestKernel): Promise<void> {
   const trees: string[] = [];
   // A few at a time: what starting two hundred workers at once costs is not what is measured.
   while (trees.length < STREAMS) {
@@ -112,7 +115,7 @@ async function lag(kernel: Kernel): Promise<void> {
   for (const id of trees) await ended(kernel, id);
 }
 
-async function firstWord(kernel: Kernel): Promise<void> {
+async function firstWord(kernel: TestKernel): Promise<void> {
   const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   const ids: string[] = [];
@@ -143,11 +146,11 @@ async function firstWord(kernel: Kernel): Promise<void> {
   await Promise.race([server.shutdown(), new Promise((resolve) => setTimeout(resolve, 500))]);
 }
 
-async function begin(kernel: Kernel, instruction: string): Promise<string> {
+async function begin(kernel: TestKernel, instruction: string): Promise<string> {
   return (await kernel.submit({ instruction, agent: "generalist", after_task: "none" })).id;
 }
 
-async function ended({ store }: Kernel, id: string): Promise<void> {
+async function ended({ store }: TestKernel, id: string): Promise<void> {
   await until(async () => {
     const row = await store.read.selectFrom("trees").select("ended_at").where("id", "=", id)
       .executeTakeFirstOrThrow();

@@ -57,7 +57,7 @@ for (
     await new Promise((resolve) => setTimeout(resolve, pause_ms));
     const begun = performance.now();
     const { signal } = new AbortController();
-    const outcome = await kernel.tools.run({ ...tool, input: { n: 21 }, grants: nothing }, signal);
+    const outcome = await kernel.tools.call({ ...tool, input: { n: 21 }, grants: nothing }, signal);
     if (!outcome.ok || outcome.value !== 42) throw new Error(`It gave ${JSON.stringify(outcome)}`);
     called.push(performance.now() - begun);
   }

@@ -106,7 +106,7 @@ Deno.test("an actor that answers the envelope of another fails, and the other do
   const { id } = await until(
     "an envelope of the victim",
     () =>
-      kernel.store.read.selectFrom("envelopes").select("id").where(
+      kernel.read.selectFrom("envelopes").select("id").where(
         "to_address",
         "=",
         victim.address,
@@ -116,7 +116,7 @@ Deno.test("an actor that answers the envelope of another fails, and the other do
   const ended = await field.attackAs("hostile", { how: "answers another's envelope", victim: id });
   assertFailed(ended, /it answered an envelope that it does not hold/);
   const done = await until("the victim's end", async () => {
-    const row = await kernel.store.read.selectFrom("tasks").select(["status", "result"])
+    const row = await kernel.read.selectFrom("tasks").select(["status", "result"])
       .where("id", "=", victim.address).executeTakeFirstOrThrow();
     return row.status === "running" || row.status === "queued" ? null : row;
   });
@@ -134,7 +134,7 @@ Deno.test("an actor that sends to an address of another tree fails, and nothing 
   const done = await until(
     "the victim's end",
     () =>
-      kernel.store.read.selectFrom("tasks").select("result").where("id", "=", victim.address)
+      kernel.read.selectFrom("tasks").select("result").where("id", "=", victim.address)
         .where("status", "=", "done").executeTakeFirst(),
   );
   // One message more would have ended it early.
@@ -214,7 +214,7 @@ Deno.test("the only cell is replaced within 5 s when an actor spins in it", asyn
     );
     assert.ok(replaced - began < 5_000);
     await until("the end of the spinner", async () => {
-      const row = await kernel.store.read.selectFrom("tasks").select("status")
+      const row = await kernel.read.selectFrom("tasks").select("status")
         .where("id", "=", address).executeTakeFirstOrThrow();
       return row.status === "failed";
     });
@@ -244,7 +244,7 @@ Deno.test("a cell that is killed has a replacement at work within a second", asy
   const { address } = await beginActor(kernel, "workflow", { type: "step", left: 3_000 });
   await until("an actor in a cell", () => kernel.load.running === 1);
   const steps = async () => {
-    const { n } = await kernel.store.read.selectFrom("entries")
+    const { n } = await kernel.read.selectFrom("entries")
       .select(({ fn }) => fn.countAll<number>().as("n")).where("task_id", "=", address)
       .executeTakeFirstOrThrow();
     return n;

@@ -34,7 +34,7 @@ async function crowd(
   const { address } = await beginActor(kernel, "workflow", { type: "step", left: 200 });
   const end = (id: string) =>
     until(`the end of ${id}`, async () => {
-      const row = await kernel.store.read.selectFrom("tasks").select(["status", "result", "reason"])
+      const row = await kernel.read.selectFrom("tasks").select(["status", "result", "reason"])
         .where("id", "=", id).executeTakeFirstOrThrow();
       return row.status === "done" || row.status === "failed" ? { ...row } : null;
     }, 120_000);
@@ -43,7 +43,7 @@ async function crowd(
   console.log(`beside ${count} (${kind}) a tree took ${took} ms`);
   await until(`the end of ${failing} offenders`, async () => {
     const ids = offenders.map(({ address }) => address);
-    const rows = await kernel.store.read.selectFrom("tasks").select("id")
+    const rows = await kernel.read.selectFrom("tasks").select("id")
       .where("id", "in", ids).where("status", "=", "failed").execute();
     return rows.length >= failing;
   }, 60_000);

@@ -107,7 +107,7 @@ onBoth("a tool that writes a report on every descriptor only reports for itself"
         await new Promise((resolve) => setTimeout(resolve, 500));
       return "late";
       };`),
-    field.kernel.tools.run({
+    field.kernel.tools.call({
       source: "export default () => new Promise((resolve) => setTimeout(resolve, 500, 'mine'));",
       input: {},
       grants: { net: [], read: [], write: [] },

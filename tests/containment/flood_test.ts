@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { CELL_LOG_BYTES_MAX, TOOL_LIMITS, WORKSPACE_BYTES_MAX } from "../../runtime/core/limits.ts";
 import { withinQuota } from "../../runtime/confined/quota.ts";
 import { systemClock } from "../../runtime/ports.ts";
-import type { ToolOutcome } from "../../runtime/confined/tool_cells.ts";
+import type { ToolOutcome } from "../../runtime/ports.ts";
 import { type Arena, arena, type Attack, toolProcesses } from "./harness.ts";
 
 let field: Arena;

@@ -4,9 +4,10 @@
  */
 import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { TestKernel } from "../support/kernel.ts";
 import type { Layers } from "../../runtime/confined/sandbox.ts";
-import type { Grants, ToolOutcome } from "../../runtime/confined/tool_cells.ts";
+import type { Grants } from "../../runtime/confined/tool_cells.ts";
+import type { ToolOutcome } from "../../runtime/ports.ts";
 import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
@@ -21,7 +22,7 @@ export const DEADLINE_MS = 1_000;
 export const NOTHING: Grants = { net: [], read: [], write: [] };
 
 export interface Arena extends AsyncDisposable {
-  readonly kernel: Kernel;
+  readonly kernel: TestKernel;
   readonly folder: string;
   /** Runs a tool's source to its end under the checks that each case must pass. */
   attack(source: string, options?: Attack): Promise<ToolOutcome>;
@@ -89,7 +90,7 @@ export async function arena(
     folder: folder.path,
     attack: (source, { deadline_ms = DEADLINE_MS, signal, ...options } = {}) =>
       watched(() =>
-        kernel.tools.run(
+        kernel.tools.call(
           { source, input: {}, grants: NOTHING, workspace: null, ...options, deadline_ms },
           signal ?? new AbortController().signal,
         )
@@ -131,9 +132,9 @@ function watchHealth(url: string): () => Promise<number> {
   };
 }
 
-async function ended(kernel: Kernel, id: string): Promise<Ended> {
+async function ended(kernel: TestKernel, id: string): Promise<Ended> {
   return await until(`the end of ${id}`, async () => {
-    const row = await kernel.store.read.selectFrom("tasks").select(["status", "result", "reason"])
+    const row = await kernel.read.selectFrom("tasks").select(["status", "result", "reason"])
       .where("id", "=", id).executeTakeFirstOrThrow();
     return row.status === "done" || row.status === "failed" ? { ...row } : null;
   }, 60_000);

@@ -206,7 +206,7 @@ async function broadcasters({ kernel }: Arena, count: number) {
   return await Promise.all(
     begun.map(({ address }) =>
       until("the end of a broadcaster", async () => {
-        const row = await kernel.store.read.selectFrom("tasks").select([
+        const row = await kernel.read.selectFrom("tasks").select([
           "status",
           "result",
           "reason",

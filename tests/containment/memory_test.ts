@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { deflateRawSync } from "node:zlib";
 import { TOOL_LIMITS } from "../../runtime/core/limits.ts";
-import type { ToolOutcome } from "../../runtime/confined/tool_cells.ts";
+import type { ToolOutcome } from "../../runtime/ports.ts";
 import { type Arena, arena, toolProcesses } from "./harness.ts";
 
 let field: Arena;

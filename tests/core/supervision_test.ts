@@ -67,6 +67,21 @@ Deno.test("a temporary child is never restarted, also not by a significant crash
   assert.equal(afterDeath(spec, "a", true, [], 0).verdict, "leave");
 });
 
+Deno.test("a temporary child is stopped with the others, and not started again with them", () => {
+  const spec = supervisor("rest_for_one", [
+    worker("a"),
+    worker("b", { restart: "temporary" }),
+    worker("c"),
+  ]);
+  const verdict = afterDeath(spec, "a", true, [], 0);
+  assert.deepEqual(verdict, {
+    verdict: "restart",
+    stops: ["a", "b", "c"],
+    ids: ["a", "c"],
+    restarts: [0],
+  });
+});
+
 Deno.test("the death of a significant child is escalated at the first time", () => {
   const spec = supervisor("one_for_one", [worker("a", { significant: true }), worker("b")]);
   const verdict = afterDeath(spec, "a", true, [], 0);

@@ -10,7 +10,15 @@ const NOW = 1_767_225_600_123;
 const plain = (sql: string, ...parameters: (string | number)[]): Statement => ({ sql, parameters });
 
 const note = (id: string) =>
-  noteEntry({ id, task_id: "T", tree_id: "R", type: "note", message_json: "{}", now: NOW });
+  noteEntry({
+    id,
+    task_id: "T",
+    tree_id: "R",
+    type: "note",
+    message_json: "{}",
+    by: null,
+    now: NOW,
+  });
 
 /** A server and a store on it; both end with the scope. */
 async function remoteStore(): Promise<{ server: HranaServer; store: Store } & AsyncDisposable> {

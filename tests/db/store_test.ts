@@ -20,7 +20,7 @@ const TABLES = ["trees", "tasks", "actors", "entries", "envelopes", "outbox"] as
 const plain = (sql: string, ...parameters: (string | number)[]): Statement => ({ sql, parameters });
 
 const note = ({ tree_id, root_id }: Tree, id: string) =>
-  noteEntry({ id, task_id: root_id, tree_id, type: "note", message_json: "{}", now: 1 });
+  noteEntry({ id, task_id: root_id, tree_id, type: "note", message_json: "{}", by: null, now: 1 });
 
 const hint = ({ tree_id, root_id }: Tree, id: string, text = "x") =>
   enqueue({ id, tree_id, to: root_id, from: "person", message: { type: "hint", text } }, 1);
@@ -169,7 +169,7 @@ Deno.test("a task that has ended cannot be claimed, and cannot end a second time
     endTask(
       { id: tree.root_id, tree_id: tree.tree_id },
       { status, result: "x" },
-      { entry: ulids.next(), envelope: ulids.next() },
+      { envelope: ulids.next() },
       2,
     );
   await db.commit(end("done"));
@@ -278,7 +278,7 @@ Deno.test("an envelope cannot be sent into another tree, to nobody, or to who ha
   const [mine, other] = [await addTestTree(db), await addTestTree(db)];
   await refusal(db.store, [hint({ tree_id: mine.tree_id, root_id: other.root_id }, "a")]);
   await refusal(db.store, [hint({ tree_id: mine.tree_id, root_id: "nobody" }, "b")]);
-  const ids = { entry: "e1", envelope: "e2" };
+  const ids = { envelope: "e2" };
   const ending = { status: "done", result: "x" } as const;
   await db.commit(endTask({ id: mine.root_id, tree_id: mine.tree_id }, ending, ids, 2));
   await refusal(db.store, [hint(mine, "c")]);
@@ -327,7 +327,7 @@ Deno.test("what was committed is there when the database is opened again", async
   const first = await openStore(url);
   assert.equal(first.created, true);
   const entry = { id: "n", task_id: "T", tree_id: "R", type: "x", message_json: "{}", now: 1 };
-  assert.ok((await first.commit([noteEntry(entry)])).ok);
+  assert.ok((await first.commit([noteEntry({ ...entry, by: null })])).ok);
   await first.close();
   const schema = (store: Store) =>
     // deno-lint-ignore no-explicit-any -- a table of the database itself
@@ -346,7 +346,7 @@ Deno.test("what was committed is there when the database is opened again", async
 Deno.test("a store whose worker dies says so to whoever waits and to whoever comes later", async () => {
   await using db = await tempStore();
   const entry = { id: "n", task_id: "T", tree_id: "R", type: "x", message_json: "{}", now: 1 };
-  const waiting = db.store.commit([noteEntry(entry)]);
+  const waiting = db.store.commit([noteEntry({ ...entry, by: null })]);
   db.store.crash();
   await assert.rejects(waiting, StoreError);
   await assert.rejects(db.store.commit([]), StoreError);

@@ -1,6 +1,6 @@
 /** What dies and what survives: workers, cells, the store worker, the kernel. */
 import assert from "node:assert/strict";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { TestKernel } from "../support/kernel.ts";
 import { begin, ended } from "../support/api.ts";
 import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
@@ -13,12 +13,12 @@ const KINDS = {
   crasher: import.meta.resolve("../support/actors/crasher.ts"),
 };
 
-async function rowOf(kernel: Kernel, id: string) {
-  return await kernel.store.read.selectFrom("tasks").select(["status", "result", "reason"])
+async function rowOf(kernel: TestKernel, id: string) {
+  return await kernel.read.selectFrom("tasks").select(["status", "result", "reason"])
     .where("id", "=", id).executeTakeFirstOrThrow();
 }
 
-async function over(kernel: Kernel, id: string) {
+async function over(kernel: TestKernel, id: string) {
   await until(
     `the end of ${id}`,
     async () => ["done", "failed"].includes((await rowOf(kernel, id)).status),
@@ -36,7 +36,7 @@ Deno.test("an actor that throws is tried three times, buried, and its task fails
     const failed = await over(kernel, crasher.address);
     assert.equal(failed.status, "failed");
     assert.match(failed.reason!, /Failed 3 times at go: .*this actor always throws/);
-    const letters = await kernel.store.read.selectFrom("dead_letters").selectAll().execute();
+    const letters = await kernel.read.selectFrom("dead_letters").selectAll().execute();
     assert.deepEqual(letters.map(({ address, attempts }) => ({ address, attempts })), [
       { address: crasher.address, attempts: 3 },
     ]);
@@ -90,7 +90,7 @@ Deno.test("a cell that is killed loses nothing: its actors go on in a new one", 
       await until("the end of the cell", () => !kernel.cells.pids.includes(killed));
     }
     assert.equal((await over(kernel, address)).result, "400");
-    const { n } = await kernel.store.read.selectFrom("entries")
+    const { n } = await kernel.read.selectFrom("entries")
       .select(({ fn }) => fn.countAll<number>().as("n"))
       .where("task_id", "=", address).where("received", "=", 1).executeTakeFirstOrThrow();
     assert.equal(n, 400, "each step is settled once");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { EXIT } from "../../runtime/core/exit.ts";
 import { begin, done, ended } from "../support/api.ts";
 import { tempFolder } from "../support/folder.ts";
-import { freePort, runLauncher, startTroupe, stopAt } from "../support/troupe.ts";
+import { freePort, runLauncher, startTroupe, stopAt, type Troupe } from "../support/troupe.ts";
 import { until } from "../support/until.ts";
 
 Deno.test("a kernel that hangs is ended and started anew, and the tree under way ends as it would have", async () => {
@@ -40,16 +40,22 @@ Deno.test("a start in an environment that tells the loader what to load works, d
   const tree = await done(troupe.url, { instruction: "Compute 17 * 23 + 4" });
   assert.equal(tree.result, "395");
   assert.doesNotMatch(troupe.log(), /died|LD_| {4}at /);
+  // With it the kernel could start no `kill` and see no cell's memory.
+  assert.doesNotMatch(await environmentOf(troupe), /LD_/);
 });
 
 Deno.test("a kernel gets nothing of its surroundings that it does not need", async () => {
   await using troupe = await startTroupe({ env: { SOMEBODYS_SECRET: "hunter2" } });
-  const path = `/proc/${await troupe.kernelPid()}/environ`;
-  const { stdout } = await new Deno.Command("cat", { args: [path] }).output();
-  const environment = new TextDecoder().decode(stdout);
+  const environment = await environmentOf(troupe);
   assert.match(environment, /(^|\0)DATA_DIR=/);
   assert.doesNotMatch(environment, /SOMEBODYS_SECRET/);
 });
+
+async function environmentOf(troupe: Troupe): Promise<string> {
+  const path = `/proc/${await troupe.kernelPid()}/environ`;
+  const { stdout } = await new Deno.Command("cat", { args: [path] }).output();
+  return new TextDecoder().decode(stdout);
+}
 
 Deno.test("a run that is stopped while its model waits says so in one sentence", async () => {
   await using folder = await tempFolder();

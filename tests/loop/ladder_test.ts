@@ -50,7 +50,9 @@ class Loop {
       loop: {
         wake: ({ address }) => void this.woken.push(address),
         drop: (addresses) => void this.dropped.push(...addresses),
+        expect: () => {},
       },
+      timeout_seconds: TIMEOUT_S,
       check_interval_ms: 60_000,
     });
   }
@@ -320,7 +322,8 @@ Deno.test("a task that went on between the look and the commit does not climb", 
     clock: loop.clock,
     ids: ulids,
     news: { publish: () => {} },
-    loop: { wake: () => {}, drop: () => {} },
+    loop: { wake: () => {}, drop: () => {}, expect: () => {} },
+    timeout_seconds: TIMEOUT_S,
     check_interval_ms: 60_000,
   });
   loop.clock.advance(TIMEOUT_S * 1000);

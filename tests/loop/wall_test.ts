@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { timedTrees } from "../../db/views/watch.ts";
 import type { Budget } from "../../runtime/core/protocol.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { TestKernel } from "../support/kernel.ts";
 import { AGENT, calls, end, finished, question, startAgents } from "../support/agents.ts";
 import { tempFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
@@ -12,7 +12,7 @@ const SECONDS = 3;
 const SPENT = `The tree's budget is used up: it ran for ${SECONDS} s, its limit`;
 
 async function begin(
-  kernel: Kernel,
+  kernel: TestKernel,
   instruction: string,
   budget: Budget = { wall_seconds: SECONDS },
 ): Promise<string> {
@@ -20,13 +20,13 @@ async function begin(
   return id;
 }
 
-async function treeOf(kernel: Kernel, id: string) {
-  return await kernel.store.read.selectFrom("trees").selectAll().where("id", "=", id)
+async function treeOf(kernel: TestKernel, id: string) {
+  return await kernel.read.selectFrom("trees").selectAll().where("id", "=", id)
     .executeTakeFirstOrThrow();
 }
 
-async function statuses(kernel: Kernel, tree_id: string): Promise<string[]> {
-  const rows = await kernel.store.read.selectFrom("tasks").select("status")
+async function statuses(kernel: TestKernel, tree_id: string): Promise<string[]> {
+  const rows = await kernel.read.selectFrom("tasks").select("status")
     .where("tree_id", "=", tree_id).orderBy("depth").execute();
   return rows.map(({ status }) => status);
 }
@@ -60,7 +60,7 @@ Deno.test("a tree that waits for a person ends when its time is used up, and its
   await until("a waiting task", async () => (await statuses(kernel, tree_id))[0] === "waiting");
   await finished(kernel, tree_id);
   assert.equal((await treeOf(kernel, tree_id)).reason, SPENT);
-  const review = await kernel.store.read.selectFrom("reviews").select("status")
+  const review = await kernel.read.selectFrom("reviews").select("status")
     .where("id", "=", id).executeTakeFirstOrThrow();
   assert.equal(review.status, "withdrawn");
   await kernel.stop();
@@ -89,6 +89,6 @@ Deno.test("a tree that is done before its time is used up is left alone", async 
   // One that begins later runs out later: by then the first one's time is over.
   await finished(kernel, await begin(kernel, "silent"));
   assert.deepEqual(await treeOf(kernel, quick), before);
-  assert.deepEqual(await timedTrees(kernel.store.read, Date.now()), []);
+  assert.deepEqual(await timedTrees(kernel.read, Date.now()), []);
   await kernel.stop();
 });

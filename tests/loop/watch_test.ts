@@ -43,7 +43,8 @@ async function watched(): Promise<Watched> {
     clock,
     ids: ulids,
     news: { publish: () => {} },
-    loop: { wake: ({ address }) => void woken.push(address), drop: () => {} },
+    loop: { wake: ({ address }) => void woken.push(address), drop: () => {}, expect: () => {} },
+    timeout_seconds: 60,
     log: (line) => void logged.push(line),
     check_interval_ms: 60_000,
   });

@@ -4,7 +4,7 @@ import { accountOf, loseReservation, release, reserve } from "../../db/reservati
 import { NANO } from "../../runtime/core/model/budget.ts";
 import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Budget } from "../../runtime/core/protocol.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { TestKernel } from "../support/kernel.ts";
 import { finished } from "../support/agents.ts";
 import { call, events, stream } from "../support/messages_server.ts";
 import { end, talk } from "../support/talk.ts";
@@ -16,7 +16,7 @@ const MODELS: ModelTable = new Map([
   ["the-default-one", { context_tokens: 200_000, output_tokens: 2_000, web: false, price: PRICE }],
 ]);
 
-async function begin(kernel: Kernel, budget: Budget, instruction = "x"): Promise<string> {
+async function begin(kernel: TestKernel, budget: Budget, instruction = "x"): Promise<string> {
   const { id } = await kernel.submit({
     instruction,
     agent: "generalist",
@@ -40,15 +40,15 @@ function counted(
 }
 
 /** The tree as it ended. */
-async function ended(kernel: Kernel, id: string) {
+async function ended(kernel: TestKernel, id: string) {
   await finished(kernel, id);
-  return await kernel.store.read.selectFrom("trees").select(["status", "result", "reason"])
+  return await kernel.read.selectFrom("trees").select(["status", "result", "reason"])
     .where("id", "=", id).executeTakeFirstOrThrow();
 }
 
 /** What the tree has promised at this instant: used, and set aside for calls under way. */
-async function promised(kernel: Kernel, id: string) {
-  const { used, reserved } = await accountOf(kernel.store.read, id, "");
+async function promised(kernel: TestKernel, id: string) {
+  const { used, reserved } = await accountOf(kernel.read, id, "");
   return {
     tokens: used.tokens + reserved.tokens,
     cost_nano: used.cost_nano + reserved.cost_nano,
@@ -81,7 +81,7 @@ Deno.test("a budget of tokens and dollars is never exceeded by fifty calls at on
   }, { models: MODELS, slots: 60 });
   tree = await begin(one.kernel, budget, "parent");
   const { status } = await ended(one.kernel, tree);
-  const { used } = await accountOf(one.kernel.store.read, tree, "");
+  const { used } = await accountOf(one.kernel.read, tree, "");
   assert.ok(most_under_way > 10, `only ${most_under_way} calls at once`);
   for (const { tokens, cost_nano } of [...promises, used]) {
     assert.ok(tokens <= budget.tokens!, `${tokens} tokens`);
@@ -148,7 +148,7 @@ Deno.test("what a call cost is written down by its kinds of tokens, and unknown 
   await using unknown = await talk(answer);
   const usage = async ({ kernel, run }: typeof priced) => {
     const { id } = await run("x");
-    return await kernel.store.read.selectFrom("tasks")
+    return await kernel.read.selectFrom("tasks")
       .select(["input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"])
       .select(["cost_nano", "unpriced_calls"]).where("tree_id", "=", id)
       .executeTakeFirstOrThrow();
@@ -175,7 +175,7 @@ Deno.test("nothing stays set aside once a tree is over, whatever became of its c
   }, { models: MODELS });
   const id = await begin(one.kernel, { tokens: 1_000_000 });
   assert.equal((await ended(one.kernel, id)).result, "over");
-  assert.deepEqual((await accountOf(one.kernel.store.read, id, "")).reserved, {
+  assert.deepEqual((await accountOf(one.kernel.read, id, "")).reserved, {
     tokens: 0,
     cost_nano: 0,
   });

@@ -90,7 +90,7 @@ Deno.test("a request marks tools, system and its last two turns for the provider
   const prefix = (asked: Asked) =>
     JSON.stringify([asked.body.tools, asked.body.system, asked.body.messages[0].content[0].text]);
   assert.equal(new Set(one.asked.map(prefix)).size, 1);
-  const { input_tokens } = await one.kernel.store.read.selectFrom("tasks").select("input_tokens")
+  const { input_tokens } = await one.kernel.read.selectFrom("tasks").select("input_tokens")
     .executeTakeFirstOrThrow();
   assert.equal(input_tokens, 4 * (7 + 3));
 });
@@ -163,7 +163,7 @@ Deno.test("the text of a reply is shown as it comes", async () => {
   const slow = openStream(parts.slice(0, 3));
   await using one = await talk(() => slow.response);
   const id = await one.begin("x");
-  const { root_id } = await one.kernel.store.read.selectFrom("trees").select("root_id")
+  const { root_id } = await one.kernel.read.selectFrom("trees").select("root_id")
     .where("id", "=", id).executeTakeFirstOrThrow();
   await until(
     "the first half",

@@ -151,6 +151,42 @@ Deno.test("a stream that dies after its start is accounted for and asked for ane
   });
 });
 
+Deno.test("faults before a reply, replies that broke off and gateways that died are counted together", async () => {
+  const log: string[] = [];
+  let asked = 0;
+  await using one = await talk(
+    () => ++asked % 2 === 1 ? failure(500, "api_error", "ill") : stream(HALF),
+    { patience: { attempts_max: 7 }, log: (line) => void log.push(line) },
+  );
+  const { gateway } = one.kernel;
+  const ask = gateway.ask.bind(gateway);
+  let calls = 0;
+  // Every third attempt meets a gateway that dies of it.
+  gateway.ask = (...call) =>
+    ++calls % 3 === 0 ? Promise.reject(new Error("The gateway worker is gone: ill")) : ask(...call);
+  const { id, status, reason } = await one.run("x");
+  assert.equal(status, "failed");
+  assert.match(reason!, /ill/);
+  assert.equal(calls, 7);
+  assert.equal(asked, 5);
+  // The two that broke off.
+  assert.deepEqual((await one.tasks(id)).map(({ input_tokens }) => input_tokens), [2 * (7 + 3)]);
+  // The outbox saw one attempt, with an outcome.
+  assert.deepEqual(log.filter((line) => line.startsWith("Effect")), []);
+});
+
+Deno.test("a turn goes on when the gateway's worker dies in the middle of its reply", async () => {
+  const endless = openStream(HALF);
+  await using one = await talk(() => one.asked.length === 1 ? endless.response : end("whole"));
+  const id = await one.begin("x");
+  const [{ id: task }] = await one.tasks(id);
+  await until("the first half", () => one.kernel.drafts.of(task)?.blocks[0]);
+  one.kernel.gateway.crash("killed by the test");
+  await until("the end", async () => (await one.tree(id)).result === "whole");
+  assert.equal(one.asked.length, 2);
+  assert.deepEqual((await one.tasks(id)).map(({ input_tokens }) => input_tokens), [2 * (7 + 3)]);
+});
+
 for (
   const [what, broken] of [
     ["breaks off", () => stream(HALF)],

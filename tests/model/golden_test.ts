@@ -46,7 +46,7 @@ async function conversation(): Promise<Asked[]> {
   await using one = await talk(async ({ agent, turn }): Promise<Block[]> => {
     if (agent === "context_addition") {
       if (turn > 0) return end("attached system_overview");
-      const [{ id: root, tree_id }] = await one.kernel.store.read.selectFrom("tasks")
+      const [{ id: root, tree_id }] = await one.kernel.read.selectFrom("tasks")
         .select(["id", "tree_id"]).where("agent", "=", "generalist").execute();
       await one.tell(tree_id, root, { type: "hint", text: 'Be brief & use "quotes" <sparingly>' });
       return [call("toolu_05", "attach_document", { name: "system_overview" })];

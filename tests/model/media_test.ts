@@ -26,7 +26,7 @@ async function reading(files: Record<string, Uint8Array<ArrayBuffer>>): Promise<
 }
 
 async function put({ kernel, folder }: Talk, name: string, bytes: Uint8Array) {
-  const { id } = await kernel.store.read.selectFrom("trees").select("id").orderBy("id", "desc")
+  const { id } = await kernel.read.selectFrom("trees").select("id").orderBy("id", "desc")
     .executeTakeFirstOrThrow();
   await Deno.mkdir(`${folder}/workspaces/${id}`, { recursive: true });
   await Deno.writeFile(`${folder}/workspaces/${id}/${name}`, bytes);
@@ -60,7 +60,7 @@ Deno.test("what stands in a picture's bytes is in no journal, and the same pictu
   for (const reply of await replies(one.kernel, id)) {
     assert.ok(!JSON.stringify(reply).includes(PNG.toBase64()));
   }
-  const kept = await one.kernel.store.read.selectFrom("media").selectAll().execute();
+  const kept = await one.kernel.read.selectFrom("media").selectAll().execute();
   assert.equal(kept.length, 1);
   assert.equal(results(one).length, 2);
 });
@@ -68,7 +68,7 @@ Deno.test("what stands in a picture's bytes is in no journal, and the same pictu
 Deno.test("a picture can be looked at under its own address, and what is not there is not found", async () => {
   await using one = await reading({ "a.png": PNG });
   await one.run("look");
-  const [{ hash }] = await one.kernel.store.read.selectFrom("media").select("hash").execute();
+  const [{ hash }] = await one.kernel.read.selectFrom("media").select("hash").execute();
   const app = createApp(one.kernel, { host: "127.0.0.1", admin_token: null });
   const get = (path: string) => app.request(path, { headers: { host: "127.0.0.1" } });
   const found = await get(`/media/${hash}`);

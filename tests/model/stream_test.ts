@@ -177,7 +177,7 @@ Deno.test("a task whose model speaks for longer than its timeout is not stuck", 
   await until("six moments of progress, a quarter of the timeout apart", async () => {
     const delta = { type: "text_delta", text: "word " };
     reply.say([["content_block_delta", { index: 0, delta }]]);
-    const { progress_at } = await one.kernel.store.read.selectFrom("actors")
+    const { progress_at } = await one.kernel.read.selectFrom("actors")
       .select("progress_at").where("tree_id", "=", id).executeTakeFirstOrThrow();
     return moments.add(progress_at).size > 6;
   });

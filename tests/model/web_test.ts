@@ -70,7 +70,7 @@ Deno.test("an agent that may use the web is offered the provider's tools, and wh
   assert.deepEqual(offered(one.asked[0]), ["web_search_20250305", "web_fetch_20250910"]);
   const given = one.asked[1].body.messages[1].content;
   assert.deepEqual(given.slice(0, 3), SEARCHED);
-  const { cost_nano } = await one.kernel.store.read.selectFrom("tasks").select("cost_nano")
+  const { cost_nano } = await one.kernel.read.selectFrom("tasks").select("cost_nano")
     .where("tree_id", "=", id).executeTakeFirstOrThrow();
   assert.equal(cost_nano, 2 * PRICE.web_search);
 });

@@ -8,8 +8,11 @@ import { tempStore } from "../support/store.ts";
 import { until } from "../support/until.ts";
 
 const IDLE = {
-  load: { running: 0, waiting: 0, slots: 1 },
-  cells: { size: { cells: 1, workers: 0 } },
+  look: () =>
+    Promise.resolve({
+      agents: { running: 0, runnable: 0, slots: 1 },
+      cells: { cells: 1, workers: 0 },
+    }),
 } as unknown as Omit<Parameters<typeof health>[0], "liveness">;
 
 /** The route over a store whose commits a test replaces. */

@@ -7,7 +7,7 @@ import type { SystemView } from "../../routes/api/system.ts";
 import { SystemPage } from "../../routes/pages/system/page.tsx";
 import type { Breaker } from "../../runtime/core/model/breaker.ts";
 import { BREAKER_FAILURES } from "../../runtime/core/limits.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { TestKernel } from "../support/kernel.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { finished } from "../support/agents.ts";
 import { tempFolder } from "../support/folder.ts";
@@ -18,7 +18,7 @@ import { until } from "../support/until.ts";
 const MODELS = { fast: "the-fast-one", default: "the-default-one", strong: "the-strong-one" };
 
 interface Served extends AsyncDisposable {
-  readonly kernel: Kernel;
+  readonly kernel: TestKernel;
   get(path: string): Promise<Response>;
   api(): Promise<SystemView>;
   page(): Promise<string>;
@@ -182,7 +182,7 @@ Deno.test("the system answers while its gateway is gone", async () => {
   await begin(one);
   await until("a lane", async () => (await one.api()).model.lanes.length > 0);
   // As between a gateway's death and its successor: what the door knows last is no more.
-  await (await one.kernel.supervisor.starters.gateway("gateway")).stop();
+  await (await one.kernel.ports.model.open("gateway")).stop();
   let answer: SystemView | null = null;
   one.api().then((view) => answer = view);
   const { model } = await until("an answer", () => answer as SystemView | null, 5_000);

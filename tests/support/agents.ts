@@ -1,7 +1,8 @@
 /** A kernel with the seeds, whose agents say what the test tells them to. */
 import { seeding } from "../../db/seeding.ts";
-import type { Turn } from "../../runtime/core/model/offline.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { PlayedTurn } from "../../runtime/core/model/offline.ts";
+import type { TestKernel } from "./kernel.ts";
+import { PERSON } from "../../runtime/core/command.ts";
 import type { Containment } from "../../runtime/core/config.ts";
 import type { Layers } from "../../runtime/confined/sandbox.ts";
 import { readSeeds } from "../../seeds/mod.ts";
@@ -9,7 +10,7 @@ import { startKernel } from "./kernel.ts";
 import { until } from "./until.ts";
 
 /** What an agent replies, turn by turn, by the task that it is given. */
-export type Script = Record<string, readonly Turn[]>;
+export type Script = Record<string, readonly PlayedTurn[]>;
 
 /** The agents of the script are all `tool_addition`, which may write and attach tools. */
 export const AGENT = "tool_addition";
@@ -18,7 +19,7 @@ export async function startAgents(
   folder: string,
   script: Script,
   options: { layers?: Layers; containment?: Containment } = {},
-): Promise<Kernel> {
+): Promise<TestKernel> {
   const roles = Object.entries(script).map(([task, turns]) => ({
     agent: AGENT,
     task: `^${task}$`,
@@ -43,7 +44,7 @@ export async function startAgents(
 }
 
 /** Begins a task of the script. */
-export async function begin(kernel: Kernel, instruction: string): Promise<string> {
+export async function begin(kernel: TestKernel, instruction: string): Promise<string> {
   const { id } = await kernel.submit({ instruction, agent: AGENT, after_task: "none" });
   return id;
 }
@@ -55,16 +56,16 @@ export interface Reply {
 }
 
 /** What the tools answered in a tree, in order. */
-export async function replies(kernel: Kernel, tree_id: string): Promise<Reply[]> {
-  const rows = await kernel.store.read.selectFrom("entries").select("message_json")
+export async function replies(kernel: TestKernel, tree_id: string): Promise<Reply[]> {
+  const rows = await kernel.read.selectFrom("entries").select("message_json")
     .where("tree_id", "=", tree_id).where("type", "=", "tool.replied").orderBy("seq").execute();
   return rows.map(({ message_json }) => JSON.parse(message_json));
 }
 
 /** Waits for a tree's end; gives what the tools answered in it. */
-export async function finished(kernel: Kernel, tree_id: string): Promise<Reply[]> {
+export async function finished(kernel: TestKernel, tree_id: string): Promise<Reply[]> {
   await until(`the end of ${tree_id}`, async () => {
-    const { ended_at } = await kernel.store.read.selectFrom("trees").select("ended_at")
+    const { ended_at } = await kernel.read.selectFrom("trees").select("ended_at")
       .where("id", "=", tree_id).executeTakeFirstOrThrow();
     return ended_at !== null;
   });
@@ -72,24 +73,34 @@ export async function finished(kernel: Kernel, tree_id: string): Promise<Reply[]
 }
 
 /** Runs a task of the script to its end. */
-export async function run(kernel: Kernel, instruction: string): Promise<Reply[]> {
+export async function run(kernel: TestKernel, instruction: string): Promise<Reply[]> {
   return await finished(kernel, await begin(kernel, instruction));
 }
 
 /** The question that a tree waits for. */
-export async function question(kernel: Kernel, tree_id: string) {
+export async function question(kernel: TestKernel, tree_id: string) {
   return await until(
     `a question of ${tree_id}`,
     () =>
-      kernel.store.read.selectFrom("reviews").selectAll()
+      kernel.read.selectFrom("reviews").selectAll()
         .where("tree_id", "=", tree_id).where("status", "=", "open").executeTakeFirst(),
   );
 }
 
-export const end: Turn = {
+/** Decides about a question as a person. */
+export async function decide(
+  kernel: TestKernel,
+  review_id: string,
+  decided: { decision: "approved" | "rejected"; comment: string },
+): Promise<void> {
+  const done = await kernel.dispatch({ verb: "decide", review_id, ...decided }, PERSON);
+  if (!done.ok) throw new Error(done.reason);
+}
+
+export const end: PlayedTurn = {
   call: [{ tool: "end_task", input: { status: "success", result: "over" } }],
 };
 
-export function calls(...all: [tool: string, input: Record<string, unknown>][]): Turn {
+export function calls(...all: [tool: string, input: Record<string, unknown>][]): PlayedTurn {
   return { call: all.map(([tool, input]) => ({ tool, input })) };
 }

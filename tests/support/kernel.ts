@@ -1,40 +1,118 @@
 /** A kernel in the test's own process, over a folder of the test's, with kinds of actors of its own. */
 import { root } from "../../actors/root.ts";
+import { enqueue } from "../../db/envelopes.ts";
+import { openStore, type Store } from "../../db/store.ts";
 import { addTask } from "../../db/tasks.ts";
 import { addTree } from "../../db/trees.ts";
-import { enqueue } from "../../db/envelopes.ts";
-import type { Unit } from "../../db/unit.ts";
-import { Kernel, type KernelConfig } from "../../runtime/kernel.ts";
-import { probeLayers } from "../../runtime/confined/sandbox.ts";
+import type { Unit, UnitResult } from "../../db/unit.ts";
+import { boot, type BootConfig } from "../../runtime/boot.ts";
+import { commitAndTell } from "../../runtime/commands/commit.ts";
+import { describeLayers, type Layers, probeLayers } from "../../runtime/confined/sandbox.ts";
+import { PERSON, type VerbOf } from "../../runtime/core/command.ts";
+import type { Containment } from "../../runtime/core/config.ts";
+import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";
+import type { AtWork, Kernel } from "../../runtime/kernel.ts";
+import { type Machine, type RealPorts, realPorts } from "../../runtime/real_ports.ts";
+
+export interface TestOptions extends Partial<Omit<Machine, "kinds" | "patience">> {
+  readonly containment?: Containment;
+  readonly slots?: number;
+  readonly patience?: Partial<Patience>;
+  readonly predecessor_died?: boolean;
+  readonly onOpen?: BootConfig["onOpen"];
+}
+
+/** The kernel, and what of its inside a test may look at or disturb. */
+export interface TestKernel extends Kernel {
+  readonly store: Store;
+  readonly ports: RealPorts;
+  readonly cells: RealPorts["cells"];
+  readonly ids: RealPorts["ids"];
+  readonly tools: RealPorts["tools"];
+  readonly gateway: RealPorts["model"];
+  readonly load: AtWork["agents"];
+  /** Begins a tree. */
+  submit(request: Omit<VerbOf<"begin">, "verb">): Promise<{ id: string }>;
+  /** Commits a unit of the test's own and wakes whom it concerns. */
+  command(
+    unit: Unit,
+    concerned: { address: string; tree_id: string; priority: number },
+  ): Promise<UnitResult>;
+}
 
 export async function startKernel(
   folder: string,
   kinds: Record<string, string>,
-  options: Partial<Omit<KernelConfig, "kinds">> = {},
-): Promise<Kernel> {
+  options: TestOptions = {},
+): Promise<TestKernel> {
   await Deno.mkdir(`${folder}/workspaces`, { recursive: true });
   await Deno.mkdir(`${folder}/scratch`, { recursive: true });
-  return await Kernel.start({
+  const { slots = 3, containment = "as_available", onOpen, predecessor_died: _, ...differing } =
+    options;
+  const layers: Layers = options.layers ?? await probeLayers();
+  const patience = { ...PATIENCE, ...options.patience };
+  const machine: Machine = {
     database_url: `file:${folder}/troupe.db`,
-    node_id: "test",
     workspaces: `${folder}/workspaces`,
     sockets: folder,
     scratch: `${folder}/scratch`,
-    layers: options.layers ?? await probeLayers(),
-    containment: "as_available",
     code: decodeURIComponent(new URL("../../", import.meta.url).pathname),
-    slots: 3,
-    timeout_seconds: 300,
-    check_interval_seconds: 60,
-    root,
     kinds,
     spare: {},
     playbooks: [],
+    provider: null,
+    cassette: null,
     models: new Map(),
     log: () => {},
-    onOpen: () => Promise.resolve(),
-    ...options,
+    ...differing,
+    layers,
+    patience,
+  };
+  let store!: Store;
+  const ports: RealPorts = {
+    ...realPorts(machine),
+    openStore: async () => store = await openStore(machine.database_url),
+  };
+  const { kernel, load, ...committing } = await boot(ports, {
+    root,
+    node_id: "test",
+    predecessor_died: options.predecessor_died ?? false,
+    slots,
+    timeout_seconds: 300,
+    check_interval_seconds: 60,
+    models: machine.models,
+    patience,
+    about: {
+      playbooks: machine.playbooks,
+      provider: machine.provider,
+      replays: machine.cassette?.mode === "replay",
+      containment: {
+        mode: containment,
+        layers: { ...layers },
+        summary: describeLayers(layers, containment),
+      },
+    },
+    onOpen: onOpen ?? (() => Promise.resolve()),
   });
+  const opened = Object.assign(kernel, {
+    store,
+    ports,
+    cells: ports.cells,
+    ids: ports.ids,
+    tools: ports.tools,
+    gateway: ports.model,
+    async submit(request: Omit<VerbOf<"begin">, "verb">) {
+      const done = await kernel.dispatch({ verb: "begin", ...request }, PERSON);
+      if (!done.ok) throw new Error(done.reason);
+      return { id: done.answer.tree_id };
+    },
+    command(unit: Unit, whom: { address: string; tree_id: string; priority: number }) {
+      const wake = [{ ...whom, urgent: false }];
+      return commitAndTell(committing, unit, () => ({ trees: [whom.tree_id], wake }));
+    },
+  });
+  // It is asked for at each look.
+  return Object.defineProperty(opened, "load", { get: load }) as typeof opened & TestKernel;
 }
 
 interface FirstMessage {
@@ -43,7 +121,7 @@ interface FirstMessage {
 }
 
 /** Begins a tree whose root is an actor of this kind, with its first message. */
-export async function beginActor(kernel: Kernel, kind: string, message: FirstMessage) {
+export async function beginActor(kernel: TestKernel, kind: string, message: FirstMessage) {
   const begun = newActor(kernel, kind, message);
   await kernel.command(begun.unit, { ...begun, priority: 5 });
   return begun;
@@ -51,7 +129,7 @@ export async function beginActor(kernel: Kernel, kind: string, message: FirstMes
 
 /** The unit of work that begins such a tree, for who wants to watch it from before its beginning. */
 export function newActor(
-  kernel: Kernel,
+  kernel: TestKernel,
   kind: string,
   message: FirstMessage,
 ): { tree_id: string; address: string; unit: Unit } {
@@ -73,6 +151,7 @@ export function newActor(
     tree_id,
     parent_id: null,
     call_id: null,
+    effect_key: null,
     purpose: "root",
     agent: kind,
     agent_version: 0,

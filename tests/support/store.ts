@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { seeding } from "../../db/seeding.ts";
 import { openStore, type Store } from "../../db/store.ts";
 import type { Row, Unit } from "../../db/unit.ts";
-import { newTree, type TreeRequest } from "../../runtime/commands/begin.ts";
-import { ulids } from "../../runtime/ports.ts";
+import { begin } from "../../runtime/commands/begin.ts";
+import { PERSON, type VerbOf } from "../../runtime/core/command.ts";
+import { type Clock, ulids } from "../../runtime/ports.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { tempFolder } from "./folder.ts";
 
@@ -40,15 +41,20 @@ export async function tempStore({ seeded = false } = {}): Promise<TempStore> {
   };
 }
 
+/** The first millisecond of 1970, in which nothing waits. */
+const AT_ONE: Clock = { now: () => 1, after: () => () => {} };
+
 /** Begins a tree with its root task and first envelope; the database must be seeded. */
 export async function addTestTree(
   { store, commit }: TempStore,
-  request: Partial<TreeRequest> = {},
+  request: Partial<VerbOf<"begin">> = {},
 ): Promise<{ tree_id: string; root_id: string }> {
-  const whole = { instruction: "Compute 1 + 1", agent: "generalist", ...request };
-  const tree = await newTree(store.read, whole, { timeout_seconds: 60 }, ulids, 1);
-  await commit(tree.unit);
-  return { tree_id: tree.id, root_id: tree.root_id };
+  const asked = { instruction: "Compute 1 + 1", agent: "generalist", ...request };
+  const reading = { read: store.read, ids: ulids, clock: AT_ONE, timeout_seconds: 60 };
+  const work = await begin(reading, { verb: "begin", ...asked }, PERSON);
+  await commit(work.unit);
+  const { tree_id } = work.answer;
+  return { tree_id, root_id: work.concerned([]).wake![0].address };
 }
 
 /** Whether a unit was refused, and why. */

@@ -14,9 +14,9 @@ if (what === "crash") {
   Deno.exit(70);
 }
 for (;;) {
-  const rows = await kernel.store.read.selectFrom("tasks").select(["status"]).execute();
+  const rows = await kernel.read.selectFrom("tasks").select(["status"]).execute();
   if (rows.every(({ status }) => status === "done")) {
-    const { n } = await kernel.store.read.selectFrom("entries")
+    const { n } = await kernel.read.selectFrom("entries")
       .select(({ fn }) => fn.countAll<number>().as("n"))
       .where("received", "=", 1).executeTakeFirstOrThrow();
     console.log(`${rows.length} workflows done, ${n} steps`);

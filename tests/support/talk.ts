@@ -10,12 +10,13 @@ import type {
 } from "../../runtime/core/model/messages.ts";
 import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import type { TestKernel } from "./kernel.ts";
 import type { Cassette } from "../../runtime/model/gateway.ts";
-import { PatientModel } from "../../runtime/model/patient_model.ts";
+import { Lanes } from "../../runtime/model/lanes.ts";
+import { Tries } from "../../runtime/model/tries.ts";
 import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";
 import { connect } from "../../runtime/model/provider.ts";
-import { type Clock, systemClock } from "../../runtime/ports.ts";
+import { type Clock, systemClock, systemRandom } from "../../runtime/ports.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { finished } from "./agents.ts";
 import { tempFolder } from "./folder.ts";
@@ -37,7 +38,7 @@ export interface TreeEnd {
 }
 
 export interface Talk extends AsyncDisposable {
-  readonly kernel: Kernel;
+  readonly kernel: TestKernel;
   readonly asked: Asked[];
   readonly folder: string;
   /** Begins a task of `generalist`; gives its tree. */
@@ -85,7 +86,7 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
   const begin = async (instruction: string) =>
     (await kernel.submit({ instruction, agent: "generalist", after_task: "none" })).id;
   const tree = (id: string) =>
-    kernel.store.read.selectFrom("trees").select(["status", "result", "reason"])
+    kernel.read.selectFrom("trees").select(["status", "result", "reason"])
       .where("id", "=", id).executeTakeFirstOrThrow();
   return {
     kernel,
@@ -106,11 +107,11 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
     },
     tree,
     tasks: (id) =>
-      kernel.store.read.selectFrom("tasks")
+      kernel.read.selectFrom("tasks")
         .select(["id", "status", "result", "reason", "input_tokens"])
         .where("tree_id", "=", id).orderBy("id").execute(),
     journal: async (id) => {
-      const rows = await kernel.store.read.selectFrom("entries").select("message_json")
+      const rows = await kernel.read.selectFrom("entries").select("message_json")
         .where("tree_id", "=", id).orderBy("seq").execute();
       return rows.map(({ message_json }) => JSON.parse(message_json));
     },
@@ -127,9 +128,9 @@ export function end(result: string): Block[] {
   return [call("call_end", "end_task", { status: "success", result })];
 }
 
-/** The gateway's model without a kernel around it: the real SDK, and a clock of the test's. */
+/** The gateway's model and its tries without a kernel around them: the real SDK, a clock of the test's. */
 export interface Line {
-  readonly model: PatientModel;
+  readonly model: Lanes;
   /** What became known on the way, of all calls. */
   readonly pieces: Piece[];
   ask(signal?: AbortSignal): Promise<ModelReply | ModelFailure>;
@@ -141,7 +142,7 @@ export function line(
 ): Line {
   const limits = { deadline_ms: 60_000, first_byte_ms: 20_000, silence_ms: 20_000 };
   const waits = { ...PATIENCE, ...limits, ...patience };
-  const model = new PatientModel(
+  const model = new Lanes(
     connect({ base_url, models: NAMES }, KEY, waits),
     NAMES,
     waits,
@@ -151,12 +152,28 @@ export function line(
   return {
     model,
     pieces,
-    ask: (signal = new AbortController().signal) =>
-      model.ask(CALL, signal, (piece) => void pieces.push(piece)),
+    ask: async (signal = new AbortController().signal) => {
+      const tries = new Tries({ clock, random: systemRandom }, waits);
+      const answer = await tries.make<{ readonly said: ModelReply | ModelFailure }>(
+        async () => {
+          let begun = false;
+          const call = { ...CALL, deadline: tries.deadline };
+          const said = await model.ask(call, signal, (piece) => {
+            begun ||= piece.type === "begun";
+            pieces.push(piece);
+          });
+          // What broke off would have to be accounted for first: nobody does that here.
+          return !("failed" in said) || begun && said.concerns === "again" ? { said } : said;
+        },
+        ({ failed }) => Promise.resolve(void pieces.push({ type: "waiting", why: failed })),
+        signal,
+      );
+      return "said" in answer ? answer.said : answer;
+    },
   };
 }
 
-const CALL: ModelCall = {
+const CALL: Omit<ModelCall, "deadline"> = {
   request: {
     model: "default",
     system: [{ type: "text", text: "You are asked." }],

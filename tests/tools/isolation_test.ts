@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { actorProgresses, callStuck } from "../../db/actors.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { addEffect } from "../../db/outbox.ts";
-import { Events } from "../../runtime/passing/events.ts";
-import type { Parts } from "../../runtime/kernel.ts";
-import { FilesDoor, type FilesReply } from "../../runtime/confined/files.ts";
-import { Performers, type ToolCall } from "../../runtime/outbox/execute.ts";
-import { useStore } from "../../runtime/tools/store.ts";
-import { systemClock, ulids } from "../../runtime/ports.ts";
-import { newChild } from "../../runtime/commands/begin.ts";
+import { unitOf } from "../../runtime/commands/mod.ts";
+import type { Outcome, Performers, ToolCall } from "../../runtime/commands/outcome.ts";
+import { FilesDoor } from "../../runtime/confined/files.ts";
+import type { Purpose } from "../../runtime/core/protocol.ts";
+import { EffectOutbox } from "../../runtime/outbox/outbox.ts";
+import { children } from "../../runtime/tools/children.ts";
+import { store as storeTools } from "../../runtime/tools/store.ts";
+import { type FilesReply, systemClock, ulids } from "../../runtime/ports.ts";
 import { Refusal } from "../../runtime/core/refusal.ts";
 import { TOOLKIT } from "../../runtime/core/toolkit/mod.ts";
 import { tempFolder } from "../support/folder.ts";
@@ -53,7 +54,7 @@ async function workspaces(): Promise<Workspaces> {
     path,
     outside,
     use: (tool, input, tree_id = "tree") =>
-      door.use(call(tool, input, { tree_id }), new AbortController().signal),
+      door.use({ tool, input, tree_id }, new AbortController().signal),
     [Symbol.asyncDispose]: async () => {
       await actor.stop();
       await folder[Symbol.asyncDispose]();
@@ -203,22 +204,47 @@ Deno.test("a workspace of a tree whose name begins like another's is another wor
   await assertShut(shop, "link.txt");
 });
 
-/** As much of the runtime as the tools of the store need, over a real database. */
-function partsOver({ store }: TempStore): Parts {
-  return {
-    store,
-    events: new Events(),
-    clock: systemClock,
-    ids: ulids,
-    log: () => {},
-    check_interval_ms: 1000,
-  } as Partial<Parts> as Parts;
+function readingOf({ store }: TempStore) {
+  return { read: store.read, clock: systemClock, ids: ulids, timeout_seconds: 60 };
 }
 
-async function refused(parts: Parts, one: ToolCall): Promise<Refusal> {
-  const error = await useStore(parts, one).then(() => assert.fail("it was done"), (error) => error);
+/** What a tool of the store answers, and the unit of what it wants done. */
+async function useStore(db: TempStore, one: ToolCall) {
+  const outcome: Outcome = await storeTools(readingOf(db)).perform(one, NEVER);
+  if (outcome.type !== "commanded") return { outcome, unit: [] };
+  const by = { type: "task", task_id: one.task_id, tree_id: one.tree_id } as const;
+  return { outcome, unit: (await unitOf(readingOf(db), outcome.command, by)).unit };
+}
+
+const NEVER = new AbortController().signal;
+
+async function refused(db: TempStore, one: ToolCall): Promise<Refusal> {
+  const error = await useStore(db, one).then(() => assert.fail("it was done"), (error) => error);
   assert.ok(error instanceof Refusal, String(error));
   return error;
+}
+
+/** A child of a task, whose agent is a supervisor. */
+async function supervisor(
+  db: TempStore,
+  parent_id: string,
+  purpose: Exclude<Purpose, "root">,
+  call_id: string | null,
+): Promise<string> {
+  const asked = {
+    agent: "supervisor",
+    instruction: "Decide",
+    purpose,
+    parent_id,
+    call_id,
+  } as const;
+  const work = await unitOf(
+    readingOf(db),
+    { verb: "start_child", ...asked, effect_key: null },
+    { type: "system", part: "test" },
+  );
+  await db.commit(work.unit);
+  return work.answer.task_id;
 }
 
 /** Has a tool called on behalf of a task, from the outbox on; gives what the task is told. */
@@ -234,10 +260,16 @@ async function told(
   await db.commit([
     addEffect({ key, tree_id, address: root_id, holds: "slot", effect_json, now: 1 }),
   ]);
-  const performers = new Performers(partsOver(db), { wake: () => {}, drop: () => {} });
+  const loop = { wake: () => {}, drop: () => {}, expect: () => {} };
+  const ports = { store: db.store, news: { publish: () => {} }, loop, log: () => {} };
+  // No other performer is asked here.
+  const performers = { tools: { child: children(readingOf(db)) } } as Partial<
+    Performers
+  > as Performers;
+  const outbox = new EffectOutbox({ ...ports, ...readingOf(db) }, performers);
   const due = { key, address: root_id, tree_id, holds: "slot" as const, effect };
   const runnable = { address: root_id, tree_id, priority: 5, urgent: false };
-  await performers.perform({ ...due, status: "pending" }, runnable);
+  await outbox.perform({ ...due, status: "pending", attempts: 0 }, runnable);
   const rows = await db.store.read.selectFrom("envelopes").select("message_json")
     .where("from_address", "=", "performer").orderBy("seq", "desc").limit(1).execute();
   const message = JSON.parse(rows[0].message_json);
@@ -249,7 +281,7 @@ Deno.test("an agent cannot attach resolve_task", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const one = call("attach_tool", { name: "resolve_task" }, { tree_id, task_id: root_id });
-  const error = await refused(partsOver(db), one);
+  const error = await refused(db, one);
   assert.equal(error.field, "name");
   assert.deepEqual(await db.store.read.selectFrom("task_tools").selectAll().execute(), []);
 });
@@ -258,9 +290,10 @@ Deno.test("resolve_task is not among the optional tools", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const one = call("list_optional_tools", {}, { tree_id, task_id: root_id });
-  const { reply } = await useStore(partsOver(db), one);
-  assert.match(reply!.content as string, /^- read_file: /m);
-  assert.ok(!(reply!.content as string).includes("resolve_task"));
+  const { outcome } = await useStore(db, one);
+  assert.ok(outcome.type === "replied");
+  assert.match(outcome.reply.content as string, /^- read_file: /m);
+  assert.ok(!(outcome.reply.content as string).includes("resolve_task"));
 });
 
 Deno.test("an agent cannot create one that has resolve_task", async () => {
@@ -268,28 +301,16 @@ Deno.test("an agent cannot create one that has resolve_task", async () => {
   const { tree_id, root_id } = await addTestTree(db);
   const input = { name: "judge", description: "x", instruction: "x", tools: ["resolve_task"] };
   const one = call("create_agent", input, { tree_id, task_id: root_id });
-  assert.equal((await refused(partsOver(db), one)).field, "tools");
+  assert.equal((await refused(db, one)).field, "tools");
 });
 
 Deno.test("resolve_task is refused outside of a supervision task", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
-  const child = await newChild(
-    db.store.read,
-    root_id,
-    {
-      agent: "supervisor",
-      instruction: "Resolve my parent",
-      purpose: "subtask",
-      call_id: "c",
-    },
-    ulids,
-    1,
-  );
-  await db.commit(child.statements);
+  const child_id = await supervisor(db, root_id, "subtask", "c");
   const input = { action: "cancel", comment: "I want it to end" };
-  for (const task_id of [root_id, child.id]) {
-    await refused(partsOver(db), call("resolve_task", input, { tree_id, task_id }));
+  for (const task_id of [root_id, child_id]) {
+    await refused(db, call("resolve_task", input, { tree_id, task_id }));
   }
   const tasks = await db.store.read.selectFrom("tasks").select("status").execute();
   assert.deepEqual(tasks.map(({ status }) => status), ["queued", "queued"]);
@@ -298,50 +319,33 @@ Deno.test("resolve_task is refused outside of a supervision task", async () => {
 Deno.test("resolve_task in a supervision task ends the stuck task and spares the supervisor", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
-  const child = await newChild(
-    db.store.read,
-    root_id,
-    {
-      agent: "supervisor",
-      instruction: "Decide",
-      purpose: "supervision",
-      call_id: null,
-    },
-    ulids,
-    1,
-  );
-  await db.commit([...child.statements, callStuck({ address: root_id, now: 1 })]);
+  const child_id = await supervisor(db, root_id, "supervision", null);
+  await db.commit([callStuck({ address: root_id, now: 1 })]);
   const input = { action: "cancel", comment: "It never answers" };
-  const outcome = await useStore(
-    partsOver(db),
-    call("resolve_task", input, { tree_id, task_id: child.id }),
+  const { unit } = await useStore(
+    db,
+    call("resolve_task", input, { tree_id, task_id: child_id }),
   );
-  await db.commit(outcome.statements!);
+  await db.commit(unit);
   const tasks = await db.store.read.selectFrom("tasks").select(["id", "status"]).execute();
   assert.equal(tasks.find(({ id }) => id === root_id)!.status, "failed");
-  assert.equal(tasks.find(({ id }) => id === child.id)!.status, "queued");
+  assert.equal(tasks.find(({ id }) => id === child_id)!.status, "queued");
 });
 
 Deno.test("what a supervisor decides about a task that is well again changes nothing", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
-  const request = {
-    agent: "supervisor",
-    instruction: "Decide",
-    purpose: "supervision",
-    call_id: null,
-  } as const;
-  const child = await newChild(db.store.read, root_id, request, ulids, 1);
-  await db.commit([...child.statements, callStuck({ address: root_id, now: 1 })]);
+  const child_id = await supervisor(db, root_id, "supervision", null);
+  await db.commit([callStuck({ address: root_id, now: 1 })]);
   await db.commit([actorProgresses({ address: root_id, now: 2 })]);
   const before = await everyRow(db.store, ["trees", "tasks", "actors", "entries", "envelopes"]);
   for (const action of ["retry", "hint", "cancel"]) {
     const input = { action, comment: "Too late" };
-    const outcome = await useStore(
-      partsOver(db),
-      call("resolve_task", input, { tree_id, task_id: child.id }),
+    const { unit } = await useStore(
+      db,
+      call("resolve_task", input, { tree_id, task_id: child_id }),
     );
-    assert.match(await refusal(db.store, outcome.statements!), /not stuck any more/);
+    assert.match(await refusal(db.store, unit), /not stuck any more/);
   }
   const after = await everyRow(db.store, ["trees", "tasks", "actors", "entries", "envelopes"]);
   assert.equal(after, before);
@@ -370,9 +374,9 @@ Deno.test("an agent cannot overwrite a document or an agent of the seeds", async
   const { tree_id, root_id } = await addTestTree(db);
   const at = { tree_id, task_id: root_id };
   const document = { name: "system_overview", content: "Obey." };
-  await refused(partsOver(db), call("add_document", document, at));
+  await refused(db, call("add_document", document, at));
   const agent = { name: "supervisor", description: "x", instruction: "x" };
-  await refused(partsOver(db), call("create_agent", agent, at));
+  await refused(db, call("create_agent", agent, at));
 });
 
 Deno.test("a task cannot start one that an ancestor of it was given already", async () => {

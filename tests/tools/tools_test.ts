@@ -1,8 +1,8 @@
 /** Tools that agents write, and the terminal: what is refused, what a person allows, what happens. */
 import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
-import { decide } from "../../runtime/commands/decide.ts";
-import type { Kernel } from "../../runtime/kernel.ts";
+import { decide } from "../support/agents.ts";
+import type { TestKernel } from "../support/kernel.ts";
 import {
   begin,
   calls,
@@ -452,15 +452,15 @@ Deno.test("a command that asks for the network waits for a person", async () => 
   await kernel.stop();
 });
 
-async function written(kernel: Kernel): Promise<string[]> {
-  const rows = await kernel.store.read.selectFrom("tools").select(["name", "version"])
+async function written(kernel: TestKernel): Promise<string[]> {
+  const rows = await kernel.read.selectFrom("tools").select(["name", "version"])
     .where("source", "is not", null).orderBy("name").orderBy("version").execute();
   return rows.map(({ name, version }) => `${name} ${version}`);
 }
 
 /** Ids of the calls of the first turn, in their order. */
-async function callIds(kernel: Kernel): Promise<string[]> {
-  const { message_json } = await kernel.store.read.selectFrom("entries").select("message_json")
+async function callIds(kernel: TestKernel): Promise<string[]> {
+  const { message_json } = await kernel.read.selectFrom("entries").select("message_json")
     .where("type", "=", "model.replied").orderBy("seq").limit(1).executeTakeFirstOrThrow();
   const { content } = JSON.parse(message_json) as { content: { type: string; id: string }[] };
   return content.filter(({ type }) => type === "tool_use").map(({ id }) => id);

@@ -74,7 +74,7 @@ export const MODELS: Provider["models"] = {
   strong: "claude-opus-5-5",
 };
 
-export interface ToolDefinition {
+export interface OfferedTool {
   readonly name: string;
   readonly description: string;
   /** JSON Schema of an object. */
@@ -85,7 +85,7 @@ export interface ModelRequest {
   readonly model: Alias;
   /** In this order: core instruction, agent instruction with its tags, one block per document. */
   readonly system: readonly TextBlock[];
-  readonly tools: readonly ToolDefinition[];
+  readonly tools: readonly OfferedTool[];
   /** Whether the provider's own tools (`web_search`, `web_fetch`) are offered too. */
   readonly web: boolean;
   /** Whether a call may be made; without, the reply is text. */
@@ -104,6 +104,8 @@ export interface ModelCall {
   readonly priority: number;
   /** Tokens of the prompt, as far as they can be known before. */
   readonly input_tokens: number;
+  /** When it has to be over, in ms since 1970. */
+  readonly deadline: number;
 }
 
 /** What a call used. */
@@ -135,14 +137,30 @@ export type StopReason =
   | "model_context_window_exceeded";
 
 /**
- * Why there is no reply. `task`: the same call would fail again. `tree`: no other call of the tree would
- * fare better (the key is wrong, the account is empty). `too_long`: a shorter prompt may do. `again`: the
- * reply broke off, and what it had used until then is to be accounted for before it is asked for anew.
+ * Why there is no reply, and why the same call would give none again. `task`: of its own. `tree`: no other
+ * call of the tree would fare better (the key is wrong, the account is empty). `too_long`: a shorter prompt
+ * may do.
  */
-export interface ModelFailure {
+export interface LastingFailure {
   readonly failed: string;
-  readonly concerns: "task" | "tree" | "too_long" | "again";
+  readonly concerns: "task" | "tree" | "too_long";
 }
+
+/**
+ * Why an attempt gave no reply. `again`: another may; what a reply had used that broke off is to be
+ * accounted for before. `late`: the deadline was over, in the lane or in the middle of the reply.
+ */
+export type ModelFailure =
+  | LastingFailure
+  | {
+    readonly failed: string;
+    readonly concerns: "again";
+    /** What the provider asks for; null when it does not say. */
+    readonly retry_after_ms: number | null;
+    /** Its limits are used up: no failure of its own. */
+    readonly limited: boolean;
+  }
+  | { readonly failed: string; readonly concerns: "late"; readonly waiting: boolean };
 
 export interface ModelReply {
   /** What answered, as it names itself; `offline` for the offline model. */

@@ -8,23 +8,23 @@ import {
   type ModelReply,
   type ModelRequest,
   NO_USAGE,
-  textIn,
   type ToolResultBlock,
 } from "./messages.ts";
 import { solve } from "./offline_skills.ts";
+import { endTask, outcomeOf, type PlayedCall, type Scene } from "./scene.ts";
 
 /** A line of a playbook: for which agent and task, and what to reply turn by turn. */
 export interface Role {
   readonly agent: string;
   /** Regular expression on the task's instruction; its groups are `{{1}}`, `{{2}}` in the turns. */
   readonly task?: string;
-  readonly turns: readonly Turn[];
+  readonly turns: readonly PlayedTurn[];
 }
 
 /** One reply: text, calls, or nothing ever. */
-export interface Turn {
+export interface PlayedTurn {
   readonly say?: string;
-  readonly call?: readonly { readonly tool: string; readonly input: Record<string, unknown> }[];
+  readonly call?: readonly PlayedCall[];
   readonly never?: true;
 }
 
@@ -66,31 +66,6 @@ export function answerOffline(
   return reply(scene, ...solve(scene) ?? [endTask("failure", UNKNOWABLE)]);
 }
 
-/** What the offline model makes out of a request. */
-export interface Scene {
-  readonly agent: string;
-  readonly task: string;
-  /** How many turns were taken already. */
-  readonly turn: number;
-  readonly tools: readonly string[];
-  readonly documents: ReadonlyMap<string, string>;
-  /** The tools that the last turn called. */
-  readonly called: readonly string[];
-  /** The results of the last turn's calls, in their order. */
-  readonly results: readonly ToolResultBlock[];
-  /** All results so far, turn by turn. */
-  readonly history: readonly (readonly ToolResultBlock[])[];
-}
-
-export interface Call {
-  readonly tool: string;
-  readonly input: Record<string, unknown>;
-}
-
-export function endTask(status: "success" | "failure", result: string): Call {
-  return { tool: "end_task", input: { status, result } };
-}
-
 function readScene(request: ModelRequest): Scene {
   const system = request.system.map(({ text }) => text).join("\n");
   const agent = /<agent>([^<]*)<\/agent>/.exec(system)?.[1] ?? "";
@@ -128,7 +103,7 @@ function unescapeText(text: string): string {
   return text.replaceAll("&lt;", "<").replaceAll("&quot;", '"').replaceAll("&amp;", "&");
 }
 
-function play(turn: Turn, groups: readonly string[], scene: Scene): ModelReply {
+function play(turn: PlayedTurn, groups: readonly string[], scene: Scene): ModelReply {
   const fill = (value: unknown): unknown => {
     if (typeof value === "string") {
       const number = /^\{\{number (\d+)\}\}$/.exec(value);
@@ -142,6 +117,7 @@ function play(turn: Turn, groups: readonly string[], scene: Scene): ModelReply {
   };
   const calls = (turn.call ?? []).map(({ tool, input }) => ({
     tool,
+    // What is filled in keeps its shape: an object stays one.
     input: fill(input) as Record<string, unknown>,
   }));
   const said = turn.say === undefined ? [] : [fillIn(turn.say, groups, scene)];
@@ -175,22 +151,7 @@ function fillIn(text: string, groups: readonly string[], scene: Scene): string {
   });
 }
 
-/** Reads a tool's result; what a child returned is JSON with its status, result and summary. */
-export function outcomeOf(block: ToolResultBlock): { status: "success" | "failure"; text: string } {
-  const said = textIn(block);
-  try {
-    const child = JSON.parse(said);
-    if (typeof child?.status === "string") {
-      const text = child.result ?? child.summary ?? child.reason ?? "";
-      return { status: child.status === "done" ? "success" : "failure", text };
-    }
-  } catch {
-    // Plain text.
-  }
-  return { status: block.is_error ? "failure" : "success", text: said };
-}
-
-function reply(scene: Scene, ...parts: (string | Call)[]): ModelReply {
+function reply(scene: Scene, ...parts: (string | PlayedCall)[]): ModelReply {
   const content = parts.map((part, index) =>
     typeof part === "string" ? { type: "text" as const, text: part } : {
       type: "tool_use" as const,

@@ -1,15 +1,15 @@
 /** The plain skills of the offline model: what it can do for an agent without a playbook. */
 import { textIn } from "./messages.ts";
-import { type Call, endTask, outcomeOf, type Scene } from "./offline.ts";
+import { endTask, outcomeOf, type PlayedCall, type Scene } from "./scene.ts";
 
 /** The next calls for a task that one of the skills knows, or null. */
-export function solve(scene: Scene): Call[] | null {
+export function solve(scene: Scene): PlayedCall[] | null {
   if (scene.agent === "context_addition") return attachDocuments(scene);
   if (scene.agent === "tool_addition") return attachTools(scene);
   return splitting(scene) ?? doAlone(scene);
 }
 
-function doAlone(scene: Scene): Call[] | null {
+function doAlone(scene: Scene): PlayedCall[] | null {
   for (const skill of [arithmetic, counting, writing, reading, listing]) {
     const calls = skill(scene);
     if (calls) return calls;
@@ -18,7 +18,7 @@ function doAlone(scene: Scene): Call[] | null {
 }
 
 /** "Do A, then B, and C": one subtask each, side by side where "and" stands, in turn where "then". */
-function splitting(scene: Scene): Call[] | null {
+function splitting(scene: Scene): PlayedCall[] | null {
   const { task, history } = scene;
   const stages = stagesOf(task);
   if (stages.length === 1) {
@@ -54,7 +54,7 @@ function stagesOf(task: string): string[][] {
 }
 
 /** "Compute 17 * 23 + 4", "What is (1 + 2) / 4?" */
-function arithmetic({ task }: Scene): Call[] | null {
+function arithmetic({ task }: Scene): PlayedCall[] | null {
   const asked =
     /^(?:please\s+)?(?:compute|calculate|evaluate|what\s+is|how\s+much\s+is)?\s*:?\s*([-+*/×÷^%().\d\s]+?)\s*[=?.]*$/i
       .exec(task);
@@ -120,12 +120,12 @@ export function calculate(text: string): number | string {
     if (at < tokens.length) return `not an expression from ${tokens[at]} on`;
     return Number.isFinite(value) ? Number(value.toPrecision(15)) : "too large a number";
   } catch (error) {
-    return (error as Error).message;
+    return error instanceof Error ? error.message : String(error);
   }
 }
 
 /** "Count the words in notes.txt", "How many lines has a/b.txt?" */
-function counting(scene: Scene): Call[] | null {
+function counting(scene: Scene): PlayedCall[] | null {
   const asked =
     /^(?:count|how\s+many)\s+(?:the\s+)?(words|lines|characters)\b.*?\b(?:in|of|has|have|does)\s+(?:the\s+file\s+)?[`"']?([\w./-]+\.\w+|[\w/-]+\/[\w./-]+)[`"']?(?:\s+have)?\s*[.?]*$/i
       .exec(scene.task);
@@ -144,7 +144,7 @@ function counting(scene: Scene): Call[] | null {
 }
 
 /** "Write "hello world" to notes.txt" */
-function writing(scene: Scene): Call[] | null {
+function writing(scene: Scene): PlayedCall[] | null {
   const asked =
     /^(?:write|save|put)\s+(?:the\s+text\s+)?(?:"([^"]*)"|'([^']*)')\s+(?:in)?to\s+(?:the\s+file\s+)?[`"']?([\w./-]+)[`"']?\s*\.?$/i
       .exec(scene.task);
@@ -157,7 +157,7 @@ function writing(scene: Scene): Call[] | null {
 }
 
 /** "Read notes.txt" */
-function reading(scene: Scene): Call[] | null {
+function reading(scene: Scene): PlayedCall[] | null {
   const asked = /^(?:read|show|print)\s+(?:the\s+)?(?:file\s+)?[`"']?([\w./-]+\.\w+)[`"']?\s*\.?$/i
     .exec(scene.task);
   if (!asked) return null;
@@ -166,7 +166,7 @@ function reading(scene: Scene): Call[] | null {
 }
 
 /** "List the files", "List the agents", "List the documents", "List the tools" */
-function listing(scene: Scene): Call[] | null {
+function listing(scene: Scene): PlayedCall[] | null {
   const asked =
     /^(?:list|show)\s+(?:me\s+)?(?:all\s+)?(?:the\s+)?(?:workspace(?:'s)?\s+)?(files|agents|documents|tools)(?:\s+(?:in|of)\s+the\s+workspace)?\s*\.?$/i
       .exec(scene.task);
@@ -187,7 +187,7 @@ function useTool(
   { tools, called, results, history }: Scene,
   tool: string,
   input: Record<string, unknown>,
-): { calls: Call[] } | { status: "success" | "failure"; text: string } {
+): { calls: PlayedCall[] } | { status: "success" | "failure"; text: string } {
   if (called[0] === tool) return outcomeOf(results[0]);
   if (tools.includes(tool)) return { calls: [{ tool, input }] };
   if (history.length > 0) return { status: "failure", text: `The tool ${tool} was not to be had` };
@@ -195,16 +195,16 @@ function useTool(
 }
 
 /** Attaches the listed documents that the request names. */
-function attachDocuments(scene: Scene): Call[] {
+function attachDocuments(scene: Scene): PlayedCall[] {
   return attachNamed(scene, "list_documents", "attach_document");
 }
 
 /** Attaches the listed tools that the request names. */
-function attachTools(scene: Scene): Call[] {
+function attachTools(scene: Scene): PlayedCall[] {
   return attachNamed(scene, "list_optional_tools", "attach_tool");
 }
 
-function attachNamed({ task, called, results }: Scene, list: string, attach: string): Call[] {
+function attachNamed({ task, called, results }: Scene, list: string, attach: string): PlayedCall[] {
   switch (called[0]) {
     case undefined:
       return [{ tool: list, input: {} }];

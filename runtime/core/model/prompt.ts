@@ -11,11 +11,12 @@ import {
   type ModelMessage,
   type ModelReply,
   type ModelRequest,
+  type OfferedTool,
   type ReplyBlock,
   type TextBlock,
-  type ToolDefinition,
   type ToolResultBlock,
 } from "./messages.ts";
+import { TAIL_CHARS_MAX, TAIL_MESSAGES_MAX } from "../limits.ts";
 import type { Message } from "../protocol.ts";
 import { coverOf, planOf, type PromptMark } from "./window.ts";
 
@@ -47,7 +48,7 @@ export interface PromptParts {
   readonly agent: { readonly name: string; readonly instruction: string };
   readonly task: { readonly id: string; readonly depth: number; readonly instruction: string };
   readonly documents: readonly { readonly name: string; readonly content: string }[];
-  readonly tools: readonly ToolDefinition[];
+  readonly tools: readonly OfferedTool[];
   /** The task's journal from its beginning. */
   readonly journal: readonly Message[];
 }
@@ -121,7 +122,8 @@ export function conversation(
         say(BEGIN);
         break;
       case "model.replied": {
-        const { content, prompt } = message as unknown as Replied;
+        // Of each type that is read here the kernel alone writes entries, in this shape.
+        const { content, prompt } = message as unknown as RepliedEntry;
         flush(prompt?.entries);
         // The API refuses an empty assistant message; an empty reply still was a turn.
         messages.push({
@@ -132,7 +134,8 @@ export function conversation(
         break;
       }
       case "tool.replied": {
-        const { call_id, content, is_error, media: named } = message as unknown as ToolReplied;
+        // As above.
+        const { call_id, content, is_error, media: named } = message as unknown as ToolRepliedEntry;
         const shown = (named ?? []).flatMap(({ hash }) => media.get(hash) ?? []);
         results.set(call_id, {
           type: "tool_result",
@@ -155,6 +158,15 @@ export function conversation(
   return messages;
 }
 
+/** The end of a journal, as the after-task agents and the supervisor read it. */
+export function tailOf(journal: readonly Message[]): string {
+  // As a conversation, where results stand in the order of their calls and not of their arrival: the same
+  // task reads the same whenever it is gone through again.
+  const lines = conversation(journal).slice(-TAIL_MESSAGES_MAX)
+    .map((message) => JSON.stringify(message).slice(0, TAIL_CHARS_MAX));
+  return `<journal>\n${lines.join("\n").slice(-TAIL_CHARS_MAX)}\n</journal>`;
+}
+
 /** What arguments looked like that could not be read is our own note. */
 function givenBack(block: ReplyBlock): ReplyBlock {
   if (block.type !== "tool_use" || block.broken === undefined) return block;
@@ -164,12 +176,12 @@ function givenBack(block: ReplyBlock): ReplyBlock {
 
 const BEGIN = "Begin with your task.";
 
-interface Replied {
+interface RepliedEntry {
   readonly content: ModelReply["content"];
   readonly prompt?: PromptMark;
 }
 
-interface ToolReplied {
+interface ToolRepliedEntry {
   readonly call_id: string;
   readonly content: string;
   readonly is_error?: boolean;
@@ -179,8 +191,9 @@ interface ToolReplied {
 
 /** The hashes of pictures and documents that a journal names, in its order. */
 export function mediaNamed(journal: readonly Message[]): string[] {
+  // Only results of tools have the field.
   return journal.flatMap((message) =>
-    ((message as unknown as Partial<ToolReplied>).media ?? []).map(({ hash }) => hash)
+    ((message as unknown as Partial<ToolRepliedEntry>).media ?? []).map(({ hash }) => hash)
   );
 }
 

@@ -4,6 +4,7 @@
  * here they become a call that its model can mend.
  * Source of the events: the Messages API's streaming reference.
  */
+import { REPLY_BLOCKS_MAX } from "../limits.ts";
 import {
   type BlockKind,
   type ModelReply,
@@ -32,9 +33,6 @@ interface Counted {
   readonly server_tool_use?: { readonly web_search_requests?: number | null } | null;
 }
 
-/** Far more blocks than a reply has: a number beyond it is a fault of the stream. */
-const BLOCKS_MAX = 1_000;
-
 /** A block on its way; arguments are text until they are whole. */
 interface Open {
   block: Record<string, unknown>;
@@ -61,7 +59,7 @@ export class ReplyReader {
       case "content_block_start": {
         const block = { ...event.content_block };
         const { index = -1 } = event;
-        const known = Number.isInteger(index) && index >= 0 && index < BLOCKS_MAX;
+        const known = Number.isInteger(index) && index >= 0 && index < REPLY_BLOCKS_MAX;
         if (!known || typeof block.type !== "string") {
           throw malformed();
         }
@@ -74,6 +72,7 @@ export class ReplyReader {
         return append(open, event.delta);
       }
       case "message_delta":
+        // A reason that nobody knows is handed on.
         this.#stop_reason = (event.delta?.stop_reason as StopReason | undefined) ??
           this.#stop_reason;
         return [this.#count(event.usage)];
@@ -111,10 +110,11 @@ function hasSubstance(block: ReplyBlock): boolean {
 }
 
 function opening(block: Record<string, unknown>): Piece[] {
-  const kind = KINDS[block.type as string];
+  const type = String(block.type);
+  const kind = KINDS[type];
   if (!kind) return [];
   const name = typeof block.name === "string" ? { name: block.name } : {};
-  const first = String(block[block.type as string] ?? "");
+  const first = String(block[type] ?? "");
   const opened: Piece = { type: "block", kind, ...name };
   return first === "" ? [opened] : [opened, { type: "delta", text: first }];
 }
@@ -142,14 +142,17 @@ function append(open: Open, delta: Record<string, unknown>): Piece[] {
       block.signature = `${block.signature ?? ""}${delta.signature}`;
       return [];
     case "citations_delta":
-      block.citations = [...block.citations as unknown[] ?? [], delta.citation];
+      block.citations = [
+        ...Array.isArray(block.citations) ? block.citations : [],
+        delta.citation,
+      ];
       return [];
     default:
       return [];
   }
 }
 
-/** A block with its arguments read. */
+/** A block with its arguments read. Kinds that nobody knows are given back as they came: hence the casts. */
 function whole({ block, json }: Open): ReplyBlock {
   if (json === "") return block as unknown as ReplyBlock;
   const input = objectIn(json);

@@ -8,14 +8,14 @@ export const LIMITED = ["requests", "input_tokens", "output_tokens"] as const;
 export type Limited = typeof LIMITED[number];
 
 /** A limit as the provider tells it: its bucket has `remaining` now and is full at `full_at`. */
-export interface Told {
+export interface RateLimit {
   readonly limit: number;
   readonly remaining: number;
   /** ms since 1970 */
   readonly full_at: number;
 }
 
-export type Limits = Partial<Record<Limited, Told>>;
+export type RateLimits = Partial<Record<Limited, RateLimit>>;
 
 interface Bucket {
   readonly limit: number;
@@ -64,7 +64,7 @@ export class Throttle {
   }
 
   /** The answer to a call that has begun arrives, with the provider's limits. */
-  heard(input_tokens: number, limits: Limits, now: number): void {
+  heard(input_tokens: number, limits: RateLimits, now: number): void {
     for (const kind of LIMITED) {
       this.#unheard[kind] -= costOf(input_tokens)[kind];
       const told = limits[kind];

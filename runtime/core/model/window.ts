@@ -95,8 +95,10 @@ export function sizeOf(
  * shorter, the offline model counts nothing, and what the web gave was counted with it.
  */
 function countedBy(message: Message): (ModelReply & { readonly prompt: PromptMark }) | null {
+  if (message.type !== "model.replied") return null;
+  // The kernel alone writes such an entry: a reply, and the mark of its prompt.
   const reply = message as unknown as ModelReply & { readonly prompt?: PromptMark };
-  if (message.type !== "model.replied" || !reply.prompt) return null;
+  if (!reply.prompt) return null;
   const used_web = reply.content.some(({ type }) => type === "server_tool_use");
   if (reply.usage.input_tokens === 0 || used_web) return null;
   return { ...reply, prompt: reply.prompt };
@@ -144,6 +146,7 @@ export function coveredBy(journal: readonly Message[], context_tokens: number): 
 
 /** About what an entry takes in a prompt; a picture is only named in it. */
 function tokensOf(message: Message): number {
+  // Only results of tools have the field.
   const { media = [] } = message as { media?: readonly MediaName[] };
   const pictures = media.map(({ media_type }) =>
     media_type.startsWith("image/") ? MEDIA_TOKENS.image : MEDIA_TOKENS.document
@@ -167,6 +170,7 @@ export function coveredPart(journal: readonly Message[], covers: number): Messag
 
 /** Entries that a summary stands for. */
 export function coverOf(message: Message): number {
+  // Of a `context.compacted`, which the kernel alone writes.
   return message.covers as number;
 }
 
@@ -174,6 +178,7 @@ export function coverOf(message: Message): number {
 export function planOf(journal: readonly Message[]): string | null {
   for (const message of journal) {
     if (message.type !== "model.replied") continue;
+    // The kernel alone writes such an entry, out of a reply.
     const said = textOf((message as unknown as ModelReply).content);
     if (said !== "") return said.slice(0, PLAN_CHARS_MAX).toWellFormed();
   }

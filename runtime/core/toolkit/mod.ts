@@ -9,7 +9,7 @@ import {
   INSTRUCTION_BYTES_MAX,
   TERMINAL_SECONDS_MAX,
 } from "../limits.ts";
-import type { ToolDefinition } from "../model/messages.ts";
+import type { OfferedTool } from "../model/messages.ts";
 import { toolDraft, type WrittenTool } from "./written_tool.ts";
 
 /**
@@ -245,8 +245,16 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
 export const CORE_TOOLS: readonly string[] = [...TOOLKIT.values()].filter((tool) => tool.core)
   .map((tool) => tool.name);
 
+/** Tools that an agent gets by its definition alone, never on request. */
+const NEVER_ATTACHED: readonly string[] = ["resolve_task"];
+
+/** Whether a built-in tool may be given to a task that asks for it. */
+export function mayAttach(name: string): boolean {
+  return TOOLKIT.has(name) && !CORE_TOOLS.includes(name) && !NEVER_ATTACHED.includes(name);
+}
+
 /** What a model is shown of a tool. */
-export function definitionOf(tool: Tool): ToolDefinition {
+export function definitionOf(tool: Tool): OfferedTool {
   if (tool.input_schema) {
     return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
   }

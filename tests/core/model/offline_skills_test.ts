@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { endTask, UNKNOWABLE } from "../../../runtime/core/model/offline.ts";
-import { answerOffline, type Call, outcomeOf } from "../../../runtime/core/model/offline.ts";
+import { answerOffline, UNKNOWABLE } from "../../../runtime/core/model/offline.ts";
+import { endTask, outcomeOf, type PlayedCall } from "../../../runtime/core/model/scene.ts";
 import {
   callsOf,
   type ModelMessage,
@@ -14,7 +14,7 @@ function answers(
   task: string,
   turns: { call: string; results: string[] }[] = [],
   tools: string[] = [],
-): Call[] {
+): PlayedCall[] {
   const request = assemblePrompt({
     model: "default",
     max_tokens: 1000,
@@ -48,7 +48,7 @@ function answers(
     .map(({ name, input }) => ({ tool: name, input: input as Record<string, unknown> }));
 }
 
-const subtasks = (...parts: string[]): Call[] =>
+const subtasks = (...parts: string[]): PlayedCall[] =>
   parts.map((task_instruction) => ({
     tool: "start_subtask",
     input: { task_instruction, agent_type: "generalist" },

@@ -2,21 +2,21 @@ import assert from "node:assert/strict";
 import { MODEL_CALLS_MAX } from "../../../runtime/core/limits.ts";
 import {
   type Limited,
-  type Limits,
+  type RateLimit,
+  type RateLimits,
   Throttle,
-  type Told,
 } from "../../../runtime/core/model/throttle.ts";
 import { mulberry32 } from "../../support/random.ts";
 
 /** A call is made, and its answer tells these limits. */
-function told(limits: Limits, now = 0, throttle = new Throttle()): Throttle {
+function told(limits: RateLimits, now = 0, throttle = new Throttle()): Throttle {
   throttle.begin(0, now);
   throttle.heard(0, limits, now);
   throttle.end();
   return throttle;
 }
 
-const empty: Told = { limit: 100, remaining: 0, full_at: 10_000 };
+const empty: RateLimit = { limit: 100, remaining: 0, full_at: 10_000 };
 
 Deno.test("a call need not wait while the provider has told nothing", () => {
   const throttle = new Throttle();
@@ -64,7 +64,7 @@ Deno.test("a call waits for the slowest of its limits", () => {
 });
 
 Deno.test("a call that begins takes its request, its prompt and one token out", () => {
-  const full: Told = { limit: 100, remaining: 100, full_at: 0 };
+  const full: RateLimit = { limit: 100, remaining: 100, full_at: 0 };
   const throttle = told({ requests: full, input_tokens: full, output_tokens: full });
   throttle.begin(30, 0);
   assert.deepEqual(throttle.levels(0), {
@@ -161,7 +161,7 @@ Deno.test("what is left is never told below nothing", () => {
 });
 
 Deno.test("a limit of nothing says nothing", () => {
-  const none: Told = { limit: 0, remaining: 0, full_at: 60_000 };
+  const none: RateLimit = { limit: 0, remaining: 0, full_at: 60_000 };
   const throttle = told({ requests: none, input_tokens: none, output_tokens: none });
   assert.equal(throttle.wait(1000, 0), 0);
   throttle.begin(1000, 0);
@@ -229,7 +229,7 @@ function walk(seed: number): { begun: number; waited: number } {
 
   const tell = () => {
     const [prompt] = unheard.splice(upTo(unheard.length - 1), 1);
-    const limits: Limits = {};
+    const limits: RateLimits = {};
     for (const kind of ["requests", "input_tokens", "output_tokens"] as const) {
       if (random() < 0.2) continue;
       const limit = kind === "input_tokens" ? 500 + upTo(500) : 5 + upTo(20);
