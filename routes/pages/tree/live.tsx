@@ -11,7 +11,7 @@ import {
   type TreeView,
 } from "../../../db/views/pages.ts";
 import { PAGE_ROWS_MAX } from "../../../runtime/core/limits.ts";
-import type { Draft, Heard } from "../../../runtime/passing/drafts.ts";
+import type { Draft, DraftHeard } from "../../../runtime/passing/drafts.ts";
 import {
   Differ,
   type DraftLooks,
@@ -25,7 +25,7 @@ import { bodyId, draftBlockId, draftId, headId, itemId, listId, outputId, TREE_I
 import {
   DraftReply,
   type Family,
-  Output,
+  RunningOutput,
   TaskBody,
   TaskHead,
   TaskItem,
@@ -69,7 +69,7 @@ export function liveTree(
   let read = first;
   const differ = new Differ();
   const known = new Map<string, TaskMark>();
-  const heard = new Map<string, Heard>();
+  const heard = new Map<string, DraftHeard>();
 
   const passing = (): string[] =>
     [...known.keys()].flatMap((id) => {
@@ -79,7 +79,7 @@ export function liveTree(
       const text = outputs.of(id);
       // Every task arrives without any.
       if (text === null && differ.whole([outputId(id)]).length === 0) return said.swaps;
-      const html = render(<Output task_id={id} text={text} />);
+      const html = render(<RunningOutput task_id={id} text={text} />);
       return [...said.swaps, ...differ.changed([{ id: outputId(id), html }])];
     });
 
