@@ -45,9 +45,11 @@ async function main([command, ...flags]: string[]): Promise<number> {
   }
   switch (command) {
     case "serve":
+      await folder.expectDatabase(config.database_url);
       return await serve(config, folder);
     case "seed":
-      return await seed(config, flags.includes("--force"));
+      await folder.expectDatabase(config.database_url);
+      return await seed(config, folder, flags.includes("--force"));
     default:
       throw new ConfigError(`Cannot start: main.ts knows no command ${command}`);
   }
@@ -102,7 +104,8 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
         },
       },
       onOpen: async (store) => {
-        if (store.created) await seedInto(store, false);
+        if (!store.seeded) await seedInto(store, false);
+        await folder.keepDatabase(config.database_url, store);
       },
     },
   );
@@ -159,8 +162,9 @@ async function launcherGone(): Promise<null> {
   return null;
 }
 
-async function seed(config: Config, force: boolean): Promise<number> {
+async function seed(config: Config, folder: DataFolder, force: boolean): Promise<number> {
   const store = await openStore(config.database_url);
+  await folder.keepDatabase(config.database_url, store);
   await seedInto(store, force);
   await store.close();
   return EXIT.ok;
@@ -175,6 +179,8 @@ async function seedInto(store: Store, force: boolean): Promise<void> {
   );
   const result = await store.commit(unit);
   if (!result.ok) throw new StoreError(`Cannot write the seeds: ${result.reason}`);
+  // A copy of the file alone holds them.
+  await store.writeBack();
   log(`Seeded ${written.length} definitions`);
   for (const one of kept) log(`Kept ${one}: it was edited; --force writes the seed over it`);
 }

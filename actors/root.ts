@@ -33,5 +33,6 @@ export const root: SupervisorSpec = {
     },
     { type: "worker", id: "scheduler", kind: "scheduler", restart: "permanent" },
     { type: "worker", id: "watch", kind: "watch", restart: "permanent" },
+    { type: "worker", id: "housekeeping", kind: "housekeeping", restart: "permanent" },
   ],
 };

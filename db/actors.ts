@@ -1,16 +1,12 @@
-/**
- * Who holds an actor: claim with a lease and an epoch, renew, release; and on which rung of the ladder
- * for stuck tasks it stands. What a statement does to a rung is what `core/ladder.ts` says about it.
- */
-import { type Kysely, sql } from "kysely";
-import type { Place, Rung, Standing } from "../runtime/core/ladder.ts";
-import { LOOK_ROWS_MAX } from "../runtime/core/limits.ts";
-import type { Purpose } from "../runtime/core/protocol.ts";
-import type { Schema } from "./schema.ts";
-import { prepared, query, type Statement } from "./unit.ts";
-
-/** What takes an actor off the ladder. */
-const OFF_LADDER = { rung: "none", rung_at: null, stuck_at: null } as const;
+/** Who holds an actor: claim with a lease and an epoch, renew, release; and whom nobody holds. */
+import { sql } from "kysely";
+import { PRIORITY_STEP_MS } from "../runtime/core/limits.ts";
+import type { Runnable } from "../runtime/core/schedule.ts";
+import type { Db } from "./schema.ts";
+import type { Claim } from "../runtime/core/delivery.ts";
+import { CLAIM_LOST } from "./entries.ts";
+import { OFF_LADDER, RELEASED } from "./ladder.ts";
+import { prepared, query, type Row, type Statement } from "./unit.ts";
 
 /** A new actor; nothing runs until its first envelope. */
 export const addActor = prepared<{ address: string; tree_id: string; kind: string; now: number }>((
@@ -32,9 +28,27 @@ export const claimActor = prepared<
       .where((eb) =>
         eb.or([eb("owner", "is", null), eb("owner", "=", owner), eb("lease_until", "<", now)])
       )
-      .returning(["epoch", "kind", "tree_id", "state_json"]),
+      .returning(["address", "tree_id", "owner", "epoch", "kind", "state_json"]),
   { returns: "one", expect: "one", refusal: "The actor has ended or somebody else holds it" },
 );
+
+/** The claim that a row which `claimActor` returned stands for. */
+export function claimOf({ address, tree_id, owner, epoch }: Row): Claim {
+  // Nothing else makes one, so that whoever has one has claimed.
+  return { address, tree_id, owner, epoch } as unknown as Claim;
+}
+
+const holds = prepared<{ address: string; owner: string; epoch: number }>(
+  ({ address, owner, epoch }) =>
+    query.selectFrom("actors").select("address").where("address", "=", address)
+      .where("owner", "=", owner).where("epoch", "=", epoch),
+  { returns: "one", expect: "one", refusal: CLAIM_LOST },
+);
+
+/** Refuses a unit of work unless the claim that it is done under still holds. */
+export function stillHeld({ address, owner, epoch }: Claim): Statement {
+  return holds({ address, owner, epoch });
+}
 
 /** Writes what a step led to. The settling entry has checked the token already. */
 export const advanceActor = prepared<
@@ -58,144 +72,97 @@ export const advanceStuckActor = prepared<
   query.updateTable("actors").set({ state_json, lease_until }).where("address", "=", address)
 );
 
-/** Off the ladder, except for one that has called: at rest it waits for somebody to decide. */
-const RELEASED = {
-  rung: sql<Rung>`iif(rung = 'called', rung, 'none')`,
-  rung_at: sql<number | null>`iif(rung = 'called', rung_at, NULL)`,
-  stuck_at: sql<number | null>`iif(rung = 'called', stuck_at, NULL)`,
-} as const;
-
 /** Lets go of an actor; whoever still works on it can no longer settle. */
 export const releaseActor = prepared<{ address: string; epoch: number }>(({ address, epoch }) =>
   query.updateTable("actors").set({ owner: null, ...RELEASED })
     .where("address", "=", address).where("epoch", "=", epoch)
 );
 
-export const renewLeases = prepared<{ owner: string; lease_until: number }>((
-  { owner, lease_until },
-) => query.updateTable("actors").set({ lease_until }).where("owner", "=", owner));
+/** Lengthens the leases of these claims, as far as they still hold, and of no others. */
+export function renewLeases(claims: readonly Claim[], lease_until: number): Statement {
+  const held_json = JSON.stringify(
+    claims.map(({ address, owner, epoch }) => [address, owner, epoch]),
+  );
+  return renew({ held_json, lease_until });
+}
+
+const renew = prepared<{ held_json: string; lease_until: number }>(({ held_json, lease_until }) =>
+  query.updateTable("actors")
+    .from(sql<{ value: string }>`json_each(${held_json})`.as("held"))
+    .set({ lease_until })
+    .whereRef("actors.address", "=", sql`held.value ->> 0`)
+    .whereRef("actors.owner", "=", sql`held.value ->> 1`)
+    .whereRef("actors.epoch", "=", sql`held.value ->> 2`)
+);
 
 /** At start: what this node held before it was killed is free again. */
 export const releaseAllOf = prepared<{ owner: string }>(({ owner }) =>
   query.updateTable("actors").set({ owner: null, ...RELEASED }).where("owner", "=", owner)
 );
 
-/** How a climb is refused. */
-export const WENT_ON = "The actor went on meanwhile";
+/** Where a page of `actorsToRun` ended. */
+export interface PageEnd {
+  readonly unbegun: number;
+  readonly rank: number;
+  readonly address: string;
+}
+
+/** Live actors that nobody holds (any more) with a due envelope or an open effect of their own. */
+export interface ActorsToRun {
+  readonly runnables: readonly Runnable[];
+  /** Where the next page goes on; null when this was the last one. */
+  readonly end: PageEnd | null;
+}
 
 /**
- * Puts a stuck actor where it stands from now on, as long as it still is where it was seen.
- * @param held whether an owner was seen to hold it
+ * A page of them in the order in which the schedule wants them: those of trees that have begun, then the
+ * others by priority and waiting time.
  */
-export function standOnRung(
-  address: string,
-  seen: { readonly rung: Rung; readonly held: boolean },
-  standing: Standing,
-): Statement {
-  const on = standing.rung === "none" ? null : standing;
-  return stand({
-    address,
-    from: seen.rung,
-    held: seen.held ? 1 : 0,
-    rung: standing.rung,
-    progress_at: standing.progress_at,
-    detected_at: on?.detected_at ?? null,
-    since: on?.since ?? null,
-  });
-}
-
-const stand = prepared<{
-  address: string;
-  from: Rung;
-  held: 0 | 1;
-  rung: Rung;
-  progress_at: number;
-  detected_at: number | null;
-  since: number | null;
-}>(({ address, from, held, rung, progress_at, detected_at, since }) =>
-  query.updateTable("actors")
-    .set({ rung, rung_at: since, stuck_at: detected_at })
-    .where("address", "=", address)
-    .where("rung", "=", from)
-    .where("progress_at", "=", progress_at)
-    .where(sql<number>`owner IS NOT NULL`, "=", held)
-    .where("status", "=", "live"), { expect: "one", refusal: WENT_ON });
-
-/** An actor says itself that it is stuck. */
-export const callStuck = prepared<{ address: string; now: number }>(({ address, now }) =>
-  query.updateTable("actors").set({ rung: "called", rung_at: now, stuck_at: now })
-    .where("address", "=", address)
-);
-
-/** Refuses what somebody decides about a stuck task that is well again. */
-export const isStuck = prepared<{ address: string }>(
-  ({ address }) =>
-    query.selectFrom("actors").select("address").where("address", "=", address)
-      .where("status", "=", "live").where("rung", "<>", "none"),
-  { returns: "one", expect: "one", refusal: "The task is not stuck any more: it goes on" },
-);
-
-/** A task that may have to climb, and where it stands. */
-export interface StuckTask {
-  readonly id: string;
-  readonly tree_id: string;
-  readonly agent: string;
-  readonly instruction: string;
-  readonly purpose: Purpose;
-  readonly priority: number;
-  readonly timeout_ms: number;
-  readonly place: Place;
-  readonly standing: Standing;
-}
-
-/** Tasks that run without progress for longer than their timeout, and those that stand on a rung. */
-export async function stuckTasks(db: Kysely<Schema>, now: number): Promise<StuckTask[]> {
-  const held = sql<boolean>`actor.owner IS NOT NULL AND actor.lease_until >= ${now}`;
-  const rows = await db.selectFrom("tasks as task")
-    .innerJoin("actors as actor", "actor.address", "task.id")
-    .innerJoin("trees as tree", "tree.id", "task.tree_id")
-    .select([
-      "task.id",
-      "task.tree_id",
-      "task.agent",
-      "task.instruction",
-      "task.purpose",
-      "tree.priority",
-      sql<number>`task.timeout_seconds * 1000`.as("timeout_ms"),
-      "actor.progress_at",
-      "actor.rung",
-      "actor.rung_at",
-      "actor.stuck_at",
-      held.as("held"),
-      sql<number>`EXISTS (SELECT 1 FROM envelopes WHERE to_address = task.id)
-        OR EXISTS (SELECT 1 FROM outbox WHERE address = task.id
-          AND status IN ('pending', 'started', 'waiting') AND status <> 'waiting')`.as("has_work"),
-    ])
+export async function actorsToRun(
+  db: Db,
+  now: number,
+  after: PageEnd | null,
+  limit: number,
+): Promise<ActorsToRun> {
+  const unbegun = sql<number>`(tree.started_at IS NULL)`;
+  const rank = sql<number>`(tree.created_at - tree.priority * ${sql.lit(PRIORITY_STEP_MS)})`;
+  const place = sql`(${unbegun}, ${rank}, actor.address)`;
+  const rows = await db.selectFrom("actors as actor")
+    .innerJoin("trees as tree", "tree.id", "actor.tree_id")
+    .leftJoin("tasks as task", "task.id", "actor.address")
+    .select(["actor.address", "actor.tree_id", "tree.priority", "tree.created_at", "task.purpose"])
+    .select([unbegun.as("unbegun"), rank.as("rank")])
+    .where("actor.status", "=", "live")
+    .where((eb) => eb.or([eb("actor.owner", "is", null), eb("actor.lease_until", "<", now)]))
     .where((eb) =>
       eb(
-        "task.id",
+        "actor.address",
         "in",
-        // In the words of the partial indexes, which bound values would not match.
-        eb.selectFrom("actors").select("address as id")
-          .where(sql<boolean>`status = 'live' AND rung <> 'none'`)
-          .unionAll(
-            eb.selectFrom("tasks as running")
-              .innerJoin("actors as actor", "actor.address", "running.id").select("running.id")
-              .where(sql<boolean>`running.status = 'running'`)
-              .where(held)
-              .where(sql`actor.progress_at + running.timeout_seconds * 1000`, "<=", now),
+        eb.selectFrom("envelopes").select("to_address as address").where("due_at", "<=", now)
+          .union(
+            eb.selectFrom("outbox").select("address")
+              // In the words of the partial index, which bound values would not match.
+              .where(sql<boolean>`status IN ('pending', 'started', 'waiting')`)
+              .where("status", "<>", "waiting"),
           ),
       )
     )
-    .where("task.ended_at", "is", null)
-    // Who has stood there for longest first: each of them has to be through within its time.
-    .orderBy(sql`actor.stuck_at IS NULL`).orderBy("actor.stuck_at").orderBy("actor.progress_at")
-    .limit(LOOK_ROWS_MAX).execute();
-  return rows.map(({ held, has_work, rung, rung_at, progress_at, stuck_at, ...task }) => ({
-    ...task,
-    place: held ? "held" : has_work ? "waits_for_slot" : "rests",
-    standing: rung === "none"
-      ? { rung, progress_at }
-      : { rung, progress_at, detected_at: stuck_at!, since: rung_at! },
-  }));
+    .$if(after !== null, (page) =>
+      page.where(
+        sql<boolean>`${place} > (${after!.unbegun}, ${after!.rank}, ${after!.address})`,
+      ))
+    .orderBy(unbegun).orderBy(rank).orderBy("actor.address").limit(limit).execute();
+  const last = rows.at(-1);
+  return {
+    runnables: rows.map(({ address, tree_id, priority, purpose, unbegun, created_at }) => ({
+      address,
+      tree_id,
+      priority,
+      urgent: purpose === "supervision",
+      ...unbegun ? { unbegun_since: created_at } : {},
+    })),
+    end: last && rows.length === limit
+      ? { unbegun: last.unbegun, rank: last.rank, address: last.address }
+      : null,
+  };
 }

@@ -28,8 +28,15 @@ export function buryEffect(key: string, reason: string, now: number): Statement[
   ];
 }
 
-/** Moves an envelope out of its mailbox; refused when it was settled meanwhile. */
-export function buryEnvelope(id: string, reason: string, now: number): Statement[] {
+/**
+ * Moves an envelope out of its mailbox; refused when it was settled meanwhile.
+ * @param attempts with the last one, which is not counted in the mailbox
+ */
+export function buryEnvelope(
+  { id, attempts }: { readonly id: string; readonly attempts: number },
+  reason: string,
+  now: number,
+): Statement[] {
   return [
     statement(
       query.insertInto("dead_letters")
@@ -49,7 +56,7 @@ export function buryEnvelope(id: string, reason: string, now: number): Statement
               "tree_id",
               "to_address",
               "message_json",
-              "attempts",
+              sql<number>`${attempts}`.as("attempts"),
               sql<string>`${reason}`.as("reason"),
               sql<number>`${now}`.as("created_at"),
             ])

@@ -1,12 +1,11 @@
 /** Agents, documents and tools: versions are added and never changed, the newest enabled one counts. */
-import type { Kysely } from "kysely";
 import type {
   AgentDefinition,
   DocumentDefinition,
   Origin,
   ToolDefinition,
 } from "../runtime/core/definitions.ts";
-import type { Db, Schema } from "./schema.ts";
+import type { Db } from "./schema.ts";
 import { query, type Statement, statement } from "./unit.ts";
 
 type Versioned = "agents" | "documents" | "tools";
@@ -64,7 +63,7 @@ export function addTool(
 
 /** The newest enabled version of an agent, or of the version named. */
 export async function findAgent(
-  db: Kysely<Schema>,
+  db: Db,
   name: string,
   version?: number,
 ): Promise<(AgentDefinition & { version: number }) | null> {
@@ -104,7 +103,7 @@ function agentOf(row: {
 
 /** Name and description of the newest enabled version of each, by name. */
 export function listNewest(
-  db: Kysely<Schema>,
+  db: Db,
   table: Versioned,
 ): Promise<{ name: string; version: number; description: string }[]> {
   return db.selectFrom(table)
@@ -117,7 +116,7 @@ export function listNewest(
 
 /** The newest version of a name with its origin, disabled or not; null when there is none. */
 export async function newestVersion(
-  db: Kysely<Schema>,
+  db: Db,
   table: Versioned,
   name: string,
 ): Promise<{ version: number; origin: Origin } | null> {
@@ -128,7 +127,7 @@ export async function newestVersion(
 
 /** The newest enabled version of each document named, in the order of the names. */
 export async function findDocuments(
-  db: Kysely<Schema>,
+  db: Db,
   names: readonly string[],
 ): Promise<DocumentDefinition[]> {
   if (names.length === 0) return [];

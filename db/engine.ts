@@ -10,6 +10,11 @@ export interface Engine {
   group(units: readonly Unit[]): UnitResult[] | Promise<UnitResult[]>;
   /** Runs one statement outside of any group: migrations and reads. */
   run(sql: string, parameters: readonly Value[]): Row[] | Promise<Row[]>;
+  /**
+   * Writes the log back, so that the database file alone holds everything. Waits for nobody: true when
+   * it does, false when a reader still needs the log.
+   */
+  writeBack(): boolean;
   close(): void;
 }
 
@@ -109,8 +114,34 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
       ready.run(parameters);
       return [];
     },
+    writeBack() {
+      // First what hinders nobody; only what is wholly written back is cut off, which waits for readers.
+      const { log, checkpointed } = checkpoint(db, "PASSIVE");
+      if (log !== checkpointed) return false;
+      db.exec("PRAGMA busy_timeout = 0");
+      try {
+        return checkpoint(db, "TRUNCATE").busy === 0;
+      } finally {
+        db.exec(`PRAGMA busy_timeout = ${STORE_BUSY_MS}`);
+      }
+    },
     close: () => db.close(),
   };
+}
+
+/** Pages of the log, and how many of them the database file has; both are -1 without a log. */
+interface Checkpoint {
+  readonly busy: number;
+  readonly log: number;
+  readonly checkpointed: number;
+}
+
+function checkpoint(
+  db: { prepare(sql: string): { get(parameters: readonly Value[]): unknown } },
+  mode: "PASSIVE" | "TRUNCATE",
+): Checkpoint {
+  // What SQLite gives for this pragma: https://sqlite.org/pragma.html#pragma_wal_checkpoint
+  return db.prepare(`PRAGMA wal_checkpoint(${mode})`).get([]) as Checkpoint;
 }
 
 /**
@@ -176,6 +207,8 @@ export async function openRemote(url: string): Promise<Engine> {
       }
       return plain((await (begun ?? client).execute({ sql, args: [...parameters] })).rows);
     },
+    // The server keeps its own files.
+    writeBack: () => true,
     close: () => client.close(),
   };
 }

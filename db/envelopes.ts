@@ -2,7 +2,8 @@
 import { sql } from "kysely";
 import { MAILBOX_MAX } from "../runtime/core/limits.ts";
 import type { Address, Message } from "../runtime/core/protocol.ts";
-import { prepared, query, type Statement } from "./unit.ts";
+import type { Delivered } from "../runtime/core/delivery.ts";
+import { prepared, query, type Row, type Statement } from "./unit.ts";
 
 const insert = prepared<{
   id: string;
@@ -64,12 +65,12 @@ export function enqueue(
   return insert({ ...rest, type: message.type, message_json: JSON.stringify(message), now });
 }
 
-/** What a worker is handed. */
-export interface Taken {
-  readonly id: string;
-  readonly type: string;
-  readonly message_json: string;
-  readonly attempts: number;
+/** The envelope in hand that a row which `takeFirst` or `seeFirst` returned stands for, if one did. */
+export function deliveredOf(row: Row | undefined): Delivered | null {
+  if (!row) return null;
+  const { id, type, message_json, attempts } = row;
+  // Nothing else makes one, so that only what was taken can be settled.
+  return { id, type, message_json, attempts } as unknown as Delivered;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Pictures and documents of conversations, kept once by the hash of their bytes. */
-import { type Kysely, sql } from "kysely";
-import type { Schema } from "./schema.ts";
+import { sql } from "kysely";
+import type { Db } from "./schema.ts";
 import { query, type Statement, statement } from "./unit.ts";
 
 export interface Media {
@@ -20,7 +20,7 @@ export function addMedia(media: Media, now: number): Statement {
 
 /** How much of a request each of them takes. */
 export function mediaSizes(
-  db: Kysely<Schema>,
+  db: Db,
   hashes: readonly string[],
 ): Promise<{ hash: string; bytes: number }[]> {
   if (hashes.length === 0) return Promise.resolve([]);
@@ -28,7 +28,7 @@ export function mediaSizes(
     .where("hash", "in", hashes).execute();
 }
 
-export function findMedia(db: Kysely<Schema>, hashes: readonly string[]): Promise<Media[]> {
+export function findMedia(db: Db, hashes: readonly string[]): Promise<Media[]> {
   if (hashes.length === 0) return Promise.resolve([]);
   return db.selectFrom("media").select(["hash", "media_type", "base64"])
     .where("hash", "in", hashes).execute();

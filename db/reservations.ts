@@ -1,6 +1,6 @@
 /** What is set aside from a tree's budget for the model calls that are under way. */
-import { type Kysely, sql } from "kysely";
-import type { Schema } from "./schema.ts";
+import { sql } from "kysely";
+import type { Db } from "./schema.ts";
 import { prepared, query } from "./unit.ts";
 
 /** What a tree has used, what it has set aside, and what of that is lost to crashes. */
@@ -16,7 +16,7 @@ export interface Account {
  * @param key of a call that is to be made: what stands under it was set aside before a crash
  */
 export async function accountOf(
-  db: Kysely<Schema>,
+  db: Db,
   tree_id: string,
   key: string,
 ): Promise<Account> {

@@ -1,6 +1,7 @@
 /** Questions to a person. */
-import type { Kysely } from "kysely";
-import type { Schema } from "./schema.ts";
+import { PAGE_ROWS_MAX } from "../runtime/core/limits.ts";
+import type { Db } from "./schema.ts";
+import { iso } from "./times.ts";
 import { prepared, query, type Statement, statement } from "./unit.ts";
 
 export interface NewReview {
@@ -39,13 +40,40 @@ export const decideReview = prepared<
 );
 
 /** What a person was asked before an effect may be performed, and what they said. */
-export function reviewOf(db: Kysely<Schema>, effect_key: string) {
+export function reviewOf(db: Db, effect_key: string) {
   return db.selectFrom("reviews").select(["status", "comment"])
     .where("asked_by_key", "=", effect_key).executeTakeFirst();
 }
 
-export function findReview(db: Kysely<Schema>, id: string) {
+export function findReview(db: Db, id: string) {
   return db.selectFrom("reviews").innerJoin("trees", "trees.id", "reviews.tree_id")
     .selectAll("reviews").select("trees.priority").where("reviews.id", "=", id)
     .executeTakeFirst();
+}
+
+/** Open questions first, the newest `PAGE_ROWS_MAX` of all. */
+export async function listReviews(db: Db) {
+  const rows = await db.selectFrom("reviews").selectAll()
+    .orderBy((eb) => eb.case().when("status", "=", "open").then(0).else(1).end())
+    .orderBy("id", "desc").limit(PAGE_ROWS_MAX).execute();
+  const items = rows.map(({ blocking, created_at, decided_at, ...row }) => ({
+    ...row,
+    blocking: blocking === 1,
+    created_at: iso(created_at),
+    decided_at: decided_at === null ? null : iso(decided_at),
+  }));
+  return { items, next_cursor: null };
+}
+
+/** What a task waits to be told by a person. */
+export interface OpenReview {
+  readonly id: string;
+  readonly task_id: string;
+  readonly issue: string;
+  readonly detail: string | null;
+}
+
+export function openReviews(db: Db, task_ids: readonly string[]): Promise<OpenReview[]> {
+  return db.selectFrom("reviews").select(["id", "task_id", "issue", "detail"])
+    .where("task_id", "in", task_ids).where("status", "=", "open").orderBy("id").execute();
 }

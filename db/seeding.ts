@@ -2,14 +2,13 @@
  * Writes definitions into the database as new versions. What a person or an agent wrote is never
  * overwritten, unless `force` says so, and even then the older versions stay.
  */
-import type { Kysely } from "kysely";
 import type {
   AgentDefinition,
   DocumentDefinition,
   ToolDefinition,
 } from "../runtime/core/definitions.ts";
 import { addAgent, addDocument, addTool } from "./definitions.ts";
-import type { Schema } from "./schema.ts";
+import type { Db } from "./schema.ts";
 import type { Statement, Unit } from "./unit.ts";
 
 export interface Definitions {
@@ -27,7 +26,7 @@ export interface Seeding {
 
 /** What seeding would write; nothing for what is there already. */
 export async function seeding(
-  db: Kysely<Schema>,
+  db: Db,
   definitions: Definitions,
   force: boolean,
   now: number,

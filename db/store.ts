@@ -18,6 +18,10 @@ export class StoreError extends Error {
 export interface Store {
   /** Whether this start created the database. */
   readonly created: boolean;
+  /** Whether it has definitions: a first start may have been killed before it wrote them. */
+  readonly seeded: boolean;
+  /** Of the database itself, wherever its file is moved to. */
+  readonly id: string;
   /** Reads, on the second, read-only connection. */
   readonly read: Kysely<Schema>;
   /**
@@ -28,6 +32,14 @@ export interface Store {
   commit(unit: Unit): Promise<UnitResult>;
   /** Resolves when the store is gone: with null after `close`, else with the reason. */
   readonly gone: Promise<string | null>;
+  /**
+   * Writes the log back into the database file, so that a copy of the file alone holds everything.
+   * @returns whether it does now; not while somebody reads or writes
+   */
+  writeBack(): Promise<boolean>;
+  /** The same, when nothing was committed since the last call and something was before. */
+  writeBackWhenIdle(): Promise<void>;
+  /** Writes back and lets go of the database. */
   close(): Promise<void>;
   /** Ends the worker in the middle of whatever it does, as a crash would. */
   crash(): void;
@@ -53,11 +65,16 @@ export async function openStore(url: string): Promise<Store> {
   const gone = Promise.race([writer.gone, reader.gone]);
   return {
     created: writer.created,
+    seeded: writer.seeded,
+    id: writer.database_id,
     read: kyselyOver<Schema>((sql, parameters) => reader.read(sql, parameters), false),
     commit: (unit) => writer.commit(unit),
     gone,
+    writeBack: () => writer.writeBack(),
+    writeBackWhenIdle: () => writer.writeBackWhenIdle(),
     async close() {
       await reader.close();
+      await writer.writeBack().catch(() => false);
       await writer.close();
     },
     crash: () => writer.crash(),
@@ -72,6 +89,8 @@ interface Waiting<T> {
 /** One store worker and what is waiting for it. */
 class Connection {
   created = false;
+  seeded = false;
+  database_id = "";
   readonly gone: Promise<string | null>;
   readonly #url: string;
   readonly #worker: Worker;
@@ -79,6 +98,9 @@ class Connection {
   readonly #groups = new Map<number, Waiting<UnitResult>[]>();
   #queue: { unit: Unit; waiting: Waiting<UnitResult> }[] = [];
   #scheduled = false;
+  readonly #written = new Map<number, Waiting<boolean>>();
+  /** Groups that were posted: in all, at the last look, and when the log was last written back. */
+  #posted = { all: 0, seen: 0, back: 0 };
   #ids = 0;
   #end!: (reason: string | null) => void;
   #ended: string | null | undefined;
@@ -112,6 +134,8 @@ class Connection {
     this.#worker.onmessage = ({ data }: MessageEvent<StoreReply>) => {
       if (data.type === "opened") {
         this.created = data.created;
+        this.seeded = data.seeded;
+        this.database_id = data.database_id;
         opened.resolve();
       } else if (data.type === "failed") opened.reject(cannot(data.reason));
       else this.#onReply(data);
@@ -144,6 +168,25 @@ class Connection {
       this.#reads.set(id, { resolve, reject });
       this.#post({ type: "read", id, sql, parameters });
     });
+  }
+
+  /** Behind whatever was posted before. */
+  writeBack(): Promise<boolean> {
+    if (this.#ended !== undefined) {
+      return Promise.reject(new StoreError(`The store is gone: ${this.#ended ?? "it was closed"}`));
+    }
+    return new Promise((resolve, reject) => {
+      const id = ++this.#ids;
+      this.#written.set(id, { resolve, reject });
+      this.#post({ type: "write_back", id });
+    });
+  }
+
+  async writeBackWhenIdle(): Promise<void> {
+    const { all, seen, back } = this.#posted;
+    this.#posted.seen = all;
+    if (all === back || all !== seen || this.#groups.size > 0) return;
+    if (await this.writeBack()) this.#posted.back = all;
   }
 
   async close(): Promise<void> {
@@ -181,6 +224,7 @@ class Connection {
     const group = this.#queue.splice(0, STORE_GROUP_MAX);
     if (group.length === 0) return;
     const id = ++this.#ids;
+    this.#posted.all++;
     this.#groups.set(id, group.map(({ waiting }) => waiting));
     this.#post({ type: "group", id, units: JSON.stringify(group.map(({ unit }) => unit)) });
   }
@@ -196,13 +240,19 @@ class Connection {
         this.#reads.get(reply.id)?.resolve(reply.rows as Row[]);
         this.#reads.delete(reply.id);
         return;
+      case "written_back":
+        this.#written.get(reply.id)?.resolve(reply.whole);
+        this.#written.delete(reply.id);
+        return;
       case "error": {
         const error = new StoreError(`The database failed: ${reply.reason}`);
         for (const { resolve } of this.#take(reply.id)) {
           resolve({ ok: false, refused: false, reason: reply.reason });
         }
-        this.#reads.get(reply.id)?.reject(error);
-        this.#reads.delete(reply.id);
+        for (const waiting of [this.#reads, this.#written]) {
+          waiting.get(reply.id)?.reject(error);
+          waiting.delete(reply.id);
+        }
         return;
       }
       case "closed":
@@ -219,6 +269,8 @@ class Connection {
 
   #rejectAll(error: StoreError): void {
     for (const { reject } of this.#reads.values()) reject(error);
+    for (const { reject } of this.#written.values()) reject(error);
+    this.#written.clear();
     for (const group of this.#groups.values()) for (const { reject } of group) reject(error);
     for (const { waiting } of this.#queue) waiting.reject(error);
     this.#reads.clear();

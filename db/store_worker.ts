@@ -12,13 +12,15 @@ export type StoreRequest =
   | { type: "open"; url: string; readonly: boolean }
   | { type: "group"; id: number; /** Units as JSON: cheaper to copy than objects. */ units: string }
   | { type: "read"; id: number; sql: string; parameters: readonly Value[] }
+  | { type: "write_back"; id: number }
   | { type: "close" };
 
 export type StoreReply =
-  | { type: "opened"; created: boolean }
+  | { type: "opened"; created: boolean; seeded: boolean; database_id: string }
   | { type: "failed"; reason: string }
   | { type: "group"; id: number; /** Results as JSON. */ results: string }
   | { type: "rows"; id: number; rows: readonly Row[] }
+  | { type: "written_back"; id: number; whole: boolean }
   | { type: "error"; id: number; reason: string }
   | { type: "closed" };
 
@@ -41,7 +43,7 @@ async function answer(request: StoreRequest): Promise<void> {
   switch (request.type) {
     case "open":
       try {
-        self.postMessage({ type: "opened", created: await open(request) });
+        self.postMessage({ type: "opened", ...await open(request) });
       } catch (error) {
         self.postMessage({ type: "failed", reason: reasonOf(error) });
       }
@@ -62,6 +64,13 @@ async function answer(request: StoreRequest): Promise<void> {
         self.postMessage({ type: "error", id: request.id, reason: reasonOf(error) });
       }
       return;
+    case "write_back":
+      try {
+        self.postMessage({ type: "written_back", id: request.id, whole: engine.writeBack() });
+      } catch (error) {
+        self.postMessage({ type: "error", id: request.id, reason: reasonOf(error) });
+      }
+      return;
     case "close":
       engine?.close();
       self.postMessage({ type: "closed" });
@@ -69,12 +78,14 @@ async function answer(request: StoreRequest): Promise<void> {
   }
 }
 
-/** Opens the database and, on the writing side, migrates it. True when it was new. */
-async function open({ url, readonly }: { url: string; readonly: boolean }): Promise<boolean> {
+/** Opens the database and, on the writing side, migrates it and says whether it has no definitions yet. */
+async function open(
+  { url, readonly }: { url: string; readonly: boolean },
+): Promise<{ created: boolean; seeded: boolean; database_id: string }> {
   engine = url.startsWith("file:")
     ? await openLocal(url.slice("file:".length), readonly)
     : await openRemote(url);
-  if (readonly) return false;
+  if (readonly) return { created: false, seeded: true, database_id: "" };
   // One look at the first page tells a database from a file of another kind.
   const tables = await engine.run("SELECT name FROM sqlite_schema WHERE type = 'table'", []);
   const known = tables.map(({ name }) => name);
@@ -84,7 +95,6 @@ async function open({ url, readonly }: { url: string; readonly: boolean }): Prom
   if (others.length > 0 && !ours) {
     throw new Error("it is a database of another program");
   }
-  const created = !ours;
   const db = kyselyOver((sql, parameters) => engine.run(sql, parameters), true);
   const migrator = new Migrator({
     db,
@@ -92,7 +102,10 @@ async function open({ url, readonly }: { url: string; readonly: boolean }): Prom
   });
   const { error } = await migrator.migrateToLatest();
   if (error) throw error;
-  return created;
+  // Not the tables but the seeds: a first start that was killed between the two begins again.
+  const agents = await engine.run("SELECT 1 FROM agents LIMIT 1", []);
+  const [{ id }] = await engine.run("SELECT id FROM identity", []);
+  return { created: !ours, seeded: agents.length > 0, database_id: String(id) };
 }
 
 function reasonOf(error: unknown): string {

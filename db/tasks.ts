@@ -1,10 +1,9 @@
 /** Tasks: one agent's piece of a tree, from queued to ended. */
 import { sql } from "kysely";
-import type { Usage } from "../runtime/core/model/messages.ts";
-import type { Budget, Ending, Purpose } from "../runtime/core/protocol.ts";
+import type { Budget, Purpose } from "../runtime/core/protocol.ts";
 import { addActor, releaseAllOf } from "./actors.ts";
 import type { Db } from "./schema.ts";
-import { prepared, query, type Row, type Statement } from "./unit.ts";
+import { prepared, query, type Statement } from "./unit.ts";
 
 export type NewTask = {
   readonly id: string;
@@ -101,204 +100,6 @@ const queueAgain = prepared<{ owner: string }>(({ owner }) =>
         .where((eb) => eb.or([eb("owner", "=", owner), eb("owner", "is", null)])))
 );
 
-/** Adds what one model call used. A cost of null is unknown: the task's is from then on. */
-export function addUsage(
-  { id, model, usage, cost_nano }: {
-    id: string;
-    model: string;
-    usage: Usage;
-    cost_nano: number | null;
-  },
-): Statement {
-  const { web_searches: _, ...tokens } = usage;
-  const unpriced = cost_nano === null ? 1 : 0;
-  return used({ id, model, ...tokens, cost_nano: cost_nano ?? 0, unpriced });
-}
-
-const used = prepared<
-  Omit<Usage, "web_searches"> & { id: string; model: string; cost_nano: number; unpriced: number }
->((row) =>
-  query.updateTable("tasks")
-    .set({
-      model: row.model,
-      input_tokens: sql`input_tokens + ${row.input_tokens}`,
-      cache_read_tokens: sql`cache_read_tokens + ${row.cache_read_tokens}`,
-      cache_write_tokens: sql`cache_write_tokens + ${row.cache_write_tokens}`,
-      output_tokens: sql`output_tokens + ${row.output_tokens}`,
-      cost_nano: sql`cost_nano + ${row.cost_nano}`,
-      unpriced_calls: sql`unpriced_calls + ${row.unpriced}`,
-      version: sql`version + 1`,
-    })
-    .where("id", "=", row.id)
-);
-
-/**
- * Ends a task. What follows from that, its actor's stop and the end of its tree included, the database
- * does by itself; the parent's envelope is enqueued. The last statement returns `to_address` of a parent
- * that was told.
- * @param ids of the parent's envelope
- */
-export function endTask(
-  { id }: { id: string; tree_id: string },
-  ending: Ending,
-  ids: { envelope: string },
-  now: number,
-): Statement[] {
-  const { status, result, summary = null, reason = null } = ending;
-  return [
-    end({ id, status, result, summary, reason, now }),
-    tellParent(id, ids.envelope, ending, now),
-  ];
-}
-
-type Ended = {
-  id: string;
-  status: Ending["status"];
-  result: string | null;
-  summary: string | null;
-  reason: string | null;
-  now: number;
-};
-
-const ALREADY = "The task has ended already";
-
-const end = prepared<Ended>(
-  ({ id, status, result, summary, reason, now }) =>
-    query.updateTable("tasks")
-      .set({ status, result, summary, reason, ended_at: now, version: sql`version + 1` })
-      .where("id", "=", id)
-      .where("ended_at", "is", null),
-  { expect: "one", refusal: ALREADY },
-);
-
-/**
- * Ends a task from outside, with every task below it that lives at the instant of the commit. The first
- * statement is the guard, the second returns the `id` of each that it ended, the last one `to_address`
- * of a parent that was told.
- * @param spared tasks below it that go on
- */
-export function endSubtree(
-  { id }: { id: string },
-  ending: Ending,
-  ids: { envelope: string },
-  spared: readonly string[],
-  now: number,
-): Statement[] {
-  const { status, result, summary = null, reason = null } = ending;
-  const below = `The task above it ended: ${reason ?? status}`;
-  const spared_json = JSON.stringify(spared);
-  return [
-    isLive({ id }),
-    cut({ id, status, result, summary, reason, below, spared_json, now }),
-    tellParent(id, ids.envelope, ending, now),
-  ];
-}
-
-const isLive = prepared<{ id: string }>(
-  ({ id }) =>
-    query.selectFrom("tasks").select("id").where("id", "=", id).where("ended_at", "is", null),
-  { returns: "one", expect: "one", refusal: ALREADY },
-);
-
-const cut = prepared<Ended & { below: string; spared_json: string }>(
-  ({ id, status, result, summary, reason, below, spared_json, now }) => {
-    const own = (value: string | null) => sql<string | null>`iif(id = ${id}, ${value}, NULL)`;
-    return query.withRecursive(
-      "below",
-      (cte) =>
-        cte.selectFrom("tasks").select("id").where("id", "=", id)
-          .unionAll(
-            cte.selectFrom("tasks as task").innerJoin("below", "below.id", "task.parent_id")
-              .select("task.id"),
-          ),
-    ).updateTable("tasks").set({
-      status: sql`iif(id = ${id}, ${status}, 'cancelled')`,
-      result: own(result),
-      summary: own(summary),
-      reason: sql`iif(id = ${id}, ${reason}, ${below})`,
-      ended_at: now,
-      version: sql`version + 1`,
-    })
-      .where("ended_at", "is", null)
-      .where("id", "in", (eb) => eb.selectFrom("below").select("id"))
-      .where(sql<boolean>`id NOT IN (SELECT value FROM json_each(${spared_json}))`)
-      .returning("id");
-  },
-  { returns: "all", expect: "some", refusal: ALREADY },
-);
-
-/**
- * What a call that started a child gets as its result: the summary, if there is one. Only the root
- * gets the result itself, because it passes it on as the tree's.
- */
-function tellParent(id: string, envelope_id: string, ending: Ending, now: number): Statement {
-  const { status, result, summary, reason } = ending;
-  const why = reason !== undefined ? { reason } : {};
-  const whole = JSON.stringify({ status, task_id: id, result, ...why });
-  const short = summary === undefined
-    ? whole
-    : JSON.stringify({ status, task_id: id, summary, ...why });
-  return tell({ id, envelope_id, status, result, reason: reason ?? null, whole, short, now });
-}
-
-const tell = prepared<{
-  id: string;
-  envelope_id: string;
-  status: string;
-  result: string | null;
-  reason: string | null;
-  whole: string;
-  short: string;
-  now: number;
-}>(
-  ({ id, envelope_id, status, result, reason, whole, short, now }) =>
-    query.insertInto("envelopes")
-      .columns([
-        "id",
-        "tree_id",
-        "to_address",
-        "from_address",
-        "type",
-        "message_json",
-        "created_at",
-      ])
-      .expression((eb) =>
-        eb.selectFrom("tasks as t")
-          .innerJoin("tasks as p", "p.id", "t.parent_id")
-          .innerJoin("actors as a", "a.address", "p.id")
-          .select([
-            eb.val(envelope_id).as("id"),
-            "t.tree_id",
-            "a.address",
-            "t.id as from_address",
-            sql<string>`iif(t.call_id IS NULL, 'child.ended', 'tool.replied')`.as("type"),
-            sql<string>`CASE WHEN t.call_id IS NULL
-              THEN json_object('type', 'child.ended', 'task_id', t.id, 'purpose', t.purpose,
-                'status', ${status}, 'result', ${result}, 'reason', ${reason})
-              ELSE json_object('type', 'tool.replied', 'call_id', t.call_id, 'content',
-                CASE WHEN p.purpose = 'root' THEN ${whole} ELSE ${short} END) END`
-              .as("message_json"),
-            eb.val(now).as("created_at"),
-          ])
-          .where("t.id", "=", id)
-          .where("a.status", "=", "live")
-          // A stuck task is acted on by its supervisor's tool; the end of that is no news for it.
-          .where("t.purpose", "<>", "supervision")
-      )
-      .returning("to_address"),
-  { returns: "one" },
-);
-
-/** Address of the parent that an ending's unit told; null when nobody had to be. */
-export function parentTold(rows: readonly (readonly Row[])[]): string | null {
-  return rows.at(-1)?.[0]?.to_address as string | undefined ?? null;
-}
-
-/** Whom `endSubtree` ended. */
-export function cutBy(rows: readonly (readonly Row[])[]): string[] {
-  return rows[1].map(({ id }) => id as string);
-}
-
 /** What a child takes over from its parent and its tree. */
 export async function parentOf(db: Db, id: string) {
   const { budget_json, ...row } = await db.selectFrom("tasks as task")
@@ -353,4 +154,12 @@ export async function supervisedBy(
     .where("task.id", "=", id).where("task.purpose", "=", "supervision")
     .executeTakeFirst();
   return row?.id ? { ...row, id: row.id } : null;
+}
+
+/** The shortest timeout of a task that has not ended, in seconds; null without such a task. */
+export async function shortestTimeout(db: Db): Promise<number | null> {
+  const row = await db.selectFrom("tasks").innerJoin("actors", "actors.address", "tasks.id")
+    .select(({ fn }) => fn.min("timeout_seconds").as("seconds"))
+    .where("actors.status", "=", "live").executeTakeFirst();
+  return row?.seconds ?? null;
 }

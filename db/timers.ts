@@ -1,7 +1,6 @@
 /** Messages with a due time. One of the same name replaces the one before. */
-import type { Kysely } from "kysely";
 import { LOOK_ROWS_MAX } from "../runtime/core/limits.ts";
-import type { Schema } from "./schema.ts";
+import type { Db } from "./schema.ts";
 import { prepared, query, statement } from "./unit.ts";
 
 export const setTimer = prepared<
@@ -31,7 +30,7 @@ export function fireTimer(address: string, name: string, now: number) {
 }
 
 /** Timers that are due, the one that has waited for longest first. */
-export function dueTimers(db: Kysely<Schema>, now: number) {
+export function dueTimers(db: Db, now: number) {
   return db.selectFrom("timers").innerJoin("trees", "trees.id", "timers.tree_id")
     .select(["address", "name", "tree_id", "message_json", "trees.priority"])
     .where("due_at", "<=", now).orderBy("due_at").limit(LOOK_ROWS_MAX).execute();

@@ -1,5 +1,4 @@
 /** Tools that agents wrote: a version is added and never changed; a person disables or deletes them. */
-import type { Kysely } from "kysely";
 import {
   asTool,
   effectOf,
@@ -9,7 +8,8 @@ import {
 } from "../runtime/core/toolkit/written_tool.ts";
 import { CORE_TOOLS, type Tool, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
 import { taskOf } from "./definitions.ts";
-import type { Db, Schema } from "./schema.ts";
+import type { Db } from "./schema.ts";
+import { iso } from "./times.ts";
 import { query, type Statement, statement } from "./unit.ts";
 
 /** Adds a version; refused when somebody else added it meanwhile. */
@@ -39,7 +39,7 @@ export function addWrittenTool(
 
 /** The version named, or else the newest enabled one; null when there is none that an agent wrote. */
 export async function findWrittenTool(
-  db: Kysely<Schema>,
+  db: Db,
   name: string,
   version?: number,
 ): Promise<WrittenTool | null> {
@@ -51,13 +51,13 @@ export async function findWrittenTool(
 }
 
 /** The newest version of a name, disabled or not, with who wrote it. */
-export function newestTool(db: Kysely<Schema>, name: string) {
+export function newestTool(db: Db, name: string) {
   return db.selectFrom("tools").select(["version", "origin", "tree_id"]).where("name", "=", name)
     .orderBy("version", "desc").limit(1).executeTakeFirst();
 }
 
 /** Written tools that are attached to a task, in the versions that it was given. */
-export async function writtenToolsOf(db: Kysely<Schema>, task_id: string): Promise<WrittenTool[]> {
+export async function writtenToolsOf(db: Db, task_id: string): Promise<WrittenTool[]> {
   const rows = await db.selectFrom("task_tools")
     .innerJoin("tools", (join) =>
       join.onRef("tools.name", "=", "task_tools.name")
@@ -106,6 +106,25 @@ function writtenOf(row: {
     source: row.source!,
     permissions: JSON.parse(row.permissions_json ?? "{}") as Permissions,
   };
+}
+
+/** Every version of every tool, the newest of each name first. */
+export async function listTools(db: Db, name?: string) {
+  let rows = db.selectFrom("tools").selectAll().orderBy("name").orderBy("version", "desc");
+  if (name !== undefined) rows = rows.where("name", "=", name);
+  return (await rows.execute()).map((row) => ({
+    name: row.name,
+    version: row.version,
+    description: row.description,
+    input_schema: JSON.parse(row.input_schema_json),
+    effect: row.effect,
+    origin: row.origin,
+    disabled: row.disabled === 1,
+    source: row.source,
+    permissions: row.permissions_json === null ? null : JSON.parse(row.permissions_json),
+    tests: row.tests_json === null ? null : JSON.parse(row.tests_json),
+    created_at: iso(row.created_at),
+  }));
 }
 
 /** The tools that a task may call: the core, its agent's, and those attached to it. */

@@ -1,8 +1,12 @@
 /** Trees: what a person asked for, and what became of it. */
-import { sql } from "kysely";
-import type { AfterTask, Budget } from "../runtime/core/protocol.ts";
-import type { Db } from "./schema.ts";
+import { type Selectable, sql } from "kysely";
+import { LISTED_CHARS_MAX, LOOK_ROWS_MAX, PAGE_ROWS_MAX } from "../runtime/core/limits.ts";
+import type { AfterTask, Budget, Status } from "../runtime/core/protocol.ts";
+import { pageOf } from "./page.ts";
+import type { Db, TreesTable } from "./schema.ts";
+import { times } from "./times.ts";
 import { prepared, query, type Statement } from "./unit.ts";
+import { USAGE, usageOf } from "./usage.ts";
 
 export type NewTree = {
   readonly id: string;
@@ -49,4 +53,97 @@ export async function treeOf(
   const { budget_json, ...tree } = await db.selectFrom("trees")
     .select(["root_id", "priority", "budget_json"]).where("id", "=", id).executeTakeFirstOrThrow();
   return { ...tree, budget: JSON.parse(budget_json) };
+}
+
+/** A tree that may run only so long, whatever its tasks are doing. */
+export interface TimedTree {
+  readonly tree_id: string;
+  readonly root_id: string;
+  readonly priority: number;
+  readonly wall_seconds: number;
+  /** When its time is used up, in ms since 1970. */
+  readonly over_at: number;
+}
+
+/** Not `ended_at IS NULL`: only the statuses have an index. */
+const UNENDED: readonly Status[] = ["queued", "running", "waiting", "suspended"];
+
+/** Trees with a budget of time, the next to run out first; one that has not begun has all of it left. */
+export function timedTrees(db: Db, now: number): Promise<TimedTree[]> {
+  const wall_seconds = sql<number>`budget_json ->> '$.wall_seconds'`;
+  return db.selectFrom("trees")
+    .select(["id as tree_id", "root_id", "priority"])
+    .select(wall_seconds.as("wall_seconds"))
+    .select(sql<number>`coalesce(started_at, ${now}) + ${wall_seconds} * 1000`.as("over_at"))
+    .where("status", "in", UNENDED)
+    .where(wall_seconds, "is not", null)
+    .orderBy("over_at").limit(LOOK_ROWS_MAX).execute();
+}
+
+/** A tree as the API shows it. */
+export type TreeView = ReturnType<typeof treeView>;
+
+export async function findTree(db: Db, id: string) {
+  const row = await db.selectFrom("trees").selectAll().where("id", "=", id).executeTakeFirst();
+  return row ? treeView(row, await usageOf(db, id)) : null;
+}
+
+/** Newest first; the cursor is the last id of the page before. */
+export async function listTrees(
+  db: Db,
+  { status, cursor, limit }: { status?: Status; cursor?: string; limit: number },
+) {
+  let rows = db.selectFrom("trees").selectAll().orderBy("id", "desc").limit(limit + 1);
+  if (status) rows = rows.where("status", "=", status);
+  if (cursor) rows = rows.where("id", "<", cursor);
+  const page = pageOf(await rows.execute(), limit, ({ id }) => id);
+  const items = await Promise.all(
+    page.items.map(async (row) => treeView(row, await usageOf(db, row.id))),
+  );
+  return { ...page, items };
+}
+
+function treeView(
+  row: Selectable<TreesTable>,
+  { model, usage }: Awaited<ReturnType<typeof usageOf>>,
+) {
+  return {
+    id: row.id,
+    root_task_id: row.root_id,
+    instruction: row.instruction,
+    status: row.status,
+    mode: row.mode,
+    priority: row.priority,
+    after_task: row.after_task,
+    budget: JSON.parse(row.budget_json) as Record<string, number>,
+    timeout_seconds: row.timeout_seconds,
+    result: row.result,
+    summary: row.summary,
+    reason: row.reason,
+    model,
+    usage,
+    ...times(row),
+  };
+}
+
+/** A tree as a line of a list. */
+export type TreeLine = Awaited<ReturnType<typeof newestTrees>>[number];
+
+/** The newest trees, newest first; their instructions are cut to what a line can show. */
+export function newestTrees(db: Db) {
+  return db.selectFrom("trees")
+    .select(["id", "status", "created_at", "started_at", "ended_at"])
+    .select(sql<string>`substr(instruction, 1, ${LISTED_CHARS_MAX})`.as("instruction"))
+    .orderBy("id", "desc").limit(PAGE_ROWS_MAX).execute();
+}
+
+/** A tree as its page shows it. */
+export type ShownTree = NonNullable<Awaited<ReturnType<typeof shownTree>>>;
+
+export function shownTree(db: Db, id: string) {
+  return db.selectFrom("trees").innerJoin("tasks", "tasks.tree_id", "trees.id")
+    .select(["trees.id", "trees.instruction", "trees.status", "trees.result", "trees.reason"])
+    .select(["trees.created_at", "trees.started_at", "trees.ended_at"])
+    .select(({ fn }) => USAGE.map((column) => fn.sum<number>(`tasks.${column}`).as(column)))
+    .where("trees.id", "=", id).groupBy("trees.id").executeTakeFirst();
 }

@@ -15,6 +15,7 @@ import type { Address } from "./core/protocol.ts";
 import type { Runnable } from "./core/schedule.ts";
 import type { SupervisorSpec } from "./core/supervision.ts";
 import { type About, type AtWork, Kernel } from "./kernel.ts";
+import { Housekeeping } from "./loop/housekeeping.ts";
 import { Scheduler } from "./loop/scheduler.ts";
 import { Watch } from "./loop/watch.ts";
 import { modelPerformer } from "./model/asking.ts";
@@ -136,11 +137,10 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
         { ...committing(), ...reading(), log },
         performersOf({ ...ports, store, drafts, outputs, news: events, loop, random }, config),
       );
-      const scheduler = new Scheduler({
-        ...{ store, events, cells, performing: outbox, clock, ids, log },
-        ...{ owner: config.node_id, slots: config.slots },
-        onStuck: () => loop.expect(0),
-      });
+      const scheduler = new Scheduler(
+        { ...committing(), cells, outbox, clock, ids, log },
+        { owner: config.node_id, slots: config.slots },
+      );
       loop.scheduler = scheduler;
       return Promise.resolve({
         gone: scheduler.gone,
@@ -158,6 +158,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
       loop.watch = watch;
       return Promise.resolve(watch);
     },
+    housekeeping: () => Promise.resolve(new Housekeeping({ store, clock })),
   };
   const supervisor = new Supervisor(config.root, starters, clock, log);
   cells.onFull = (id) => {

@@ -5,6 +5,7 @@ import type { Breaker } from "./core/model/breaker.ts";
 import type { ModelCall, ModelFailure, ModelReply, Piece } from "./core/model/messages.ts";
 import type { Throttle } from "./core/model/throttle.ts";
 import type { Strategy } from "./core/supervision.ts";
+import type { Fault } from "./core/delivery.ts";
 import type { Address, OpenEffect } from "./core/protocol.ts";
 import type { Runnable } from "./core/schedule.ts";
 import type { WrittenTool } from "./core/toolkit/written_tool.ts";
@@ -20,12 +21,6 @@ export interface Ids {
   /** A new ULID; later ones sort later. */
   next(): string;
 }
-
-/**
- * Whose fault a failure was: the actor's `own`, `none` of it (its cell died of another worker), or
- * `unclear`: it was silent, or its cell died, among others that may have done it.
- */
-export type Fault = "own" | "none" | "unclear";
 
 /** Where actors live. A worker is known by a number that is never used twice. */
 export interface Cells {

@@ -4,6 +4,7 @@ import * as spine from "./0001_spine.ts";
 import * as containment from "./0002_containment.ts";
 import * as gateway from "./0003_gateway.ts";
 import * as ladder from "./0004_ladder.ts";
+import * as housekeeping from "./0005_housekeeping.ts";
 import * as endings from "./0006_endings.ts";
 import * as liveness from "./0007_liveness.ts";
 
@@ -12,6 +13,7 @@ export const migrations: Record<string, Migration> = {
   "0002_containment": containment,
   "0003_gateway": gateway,
   "0004_ladder": ladder,
+  "0005_housekeeping": housekeeping,
   "0006_endings": endings,
   "0007_liveness": liveness,
 };

@@ -2,7 +2,9 @@
  * `/api/trees/:id/events`: a tree's journal as it grows, and its tasks as they change, as
  * server-sent events. An entry's id is its `seq`, so that a client which reconnects misses nothing.
  */
-import { findTree, listEntries, tasksOf } from "../../db/views/api.ts";
+import { listEntries } from "../../db/entries.ts";
+import { tasksOf } from "../../db/task_views.ts";
+import { findTree } from "../../db/trees.ts";
 import { PAGE_ROWS_MAX, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
 import { isFinal } from "../../runtime/core/protocol.ts";
 import type { News } from "../../runtime/passing/events.ts";

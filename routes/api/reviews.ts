@@ -1,6 +1,6 @@
 /** `/api/reviews`: what agents put before a person, and the person's decisions. */
 import { Hono } from "hono";
-import { listReviews } from "../../db/views/api.ts";
+import { listReviews } from "../../db/reviews.ts";
 import { decide, PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { readBody } from "../http/body.ts";
@@ -15,9 +15,9 @@ export function reviews(kernel: Kernel): Hono {
   app.get("/", async (c) => c.json(await listReviews(kernel.read)));
 
   app.post("/:id/decision", async (c) => {
-    const decided = await readBody(c, decision);
     const id = c.req.param("id");
-    await decideOn(kernel, id, decided);
+    const decided = await readBody(c, decision);
+    await decideOn(kernel, { verb: "decide", review_id: id, ...decided });
     return c.json({ id, status: decided.decision, comment: decided.comment });
   });
 
@@ -28,12 +28,8 @@ export function reviews(kernel: Kernel): Hono {
  * Decides about a review; gives its tree.
  * @throws {Problem} 409 when it is decided already
  */
-export async function decideOn(
-  kernel: Kernel,
-  review_id: string,
-  decided: Omit<VerbOf<"decide">, "verb" | "review_id">,
-): Promise<string> {
-  const done = await kernel.dispatch({ verb: "decide", review_id, ...decided }, PERSON);
+export async function decideOn(kernel: Kernel, wanted: VerbOf<"decide">): Promise<string> {
+  const done = await kernel.dispatch(wanted, PERSON);
   if (!done.ok) throw new Problem(409, "Conflict", done.reason);
   return done.answer.tree_id;
 }

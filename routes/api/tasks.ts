@@ -1,6 +1,7 @@
 /** `/api/tasks`: one task and its journal. */
 import { Hono } from "hono";
-import { findTask, listEntries, type TaskView } from "../../db/views/api.ts";
+import { listEntries } from "../../db/entries.ts";
+import { findTask, type TaskView } from "../../db/task_views.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { notFound } from "../http/problem.ts";
 import { after } from "./trees.ts";

@@ -1,6 +1,6 @@
 /** `/api/tools`: every tool in every version; those that agents wrote can be disabled and deleted. */
 import { Hono } from "hono";
-import { listTools } from "../../db/views/api.ts";
+import { listTools } from "../../db/tools.ts";
 import { disable_tool, PERSON } from "../../runtime/core/command.ts";
 import type { Dispatched, Kernel } from "../../runtime/kernel.ts";
 import { readBody } from "../http/body.ts";

@@ -1,7 +1,9 @@
 /** `/api/trees`: begin a tree, list and read trees, their journal and their events. */
 import { Hono } from "hono";
 import * as z from "zod";
-import { findTree, listEntries, listTrees, tasksOf, type TreeView } from "../../db/views/api.ts";
+import { listEntries } from "../../db/entries.ts";
+import { tasksOf } from "../../db/task_views.ts";
+import { findTree, listTrees, type TreeView } from "../../db/trees.ts";
 import { begin, PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import {
   ID_CHARS_MAX,
@@ -33,9 +35,8 @@ export function trees(kernel: Kernel, places: Places): Hono {
   const app = new Hono();
 
   app.post("/", async (c) => {
-    const request = await readBody(c, newTree);
-    const key = c.req.header("idempotency-key");
-    const tree = await beginTree(kernel, request, key);
+    const wanted = { verb: "begin" as const, ...await readBody(c, newTree) };
+    const tree = await beginOnce(kernel, wanted, c.req.header("idempotency-key"));
     return c.json(tree, 201, { location: `/api/trees/${tree.id}` });
   });
 
@@ -62,8 +63,6 @@ export function trees(kernel: Kernel, places: Places): Hono {
   return app;
 }
 
-const IDEMPOTENCY_KEY = new RegExp(`^[\\x21-\\x7e]{1,${IDEMPOTENCY_KEY_CHARS_MAX}}$`);
-
 const seq = z.coerce.number("must be the seq of an entry").int().min(0);
 
 /** Paging through a journal: the cursor is the last `seq` seen. */
@@ -79,16 +78,18 @@ async function known(kernel: Kernel, id: string): Promise<TreeView> {
 }
 
 /** Begins a tree, or answers as before when the key was used for the same request. */
-async function beginTree(
+async function beginOnce(
   kernel: Kernel,
-  request: Omit<VerbOf<"begin">, "verb">,
+  wanted: VerbOf<"begin">,
   key: string | undefined,
 ): Promise<TreeView> {
-  if (key !== undefined && !IDEMPOTENCY_KEY.test(key)) {
+  if (
+    key !== undefined && (key.length > IDEMPOTENCY_KEY_CHARS_MAX || !/^[\x21-\x7e]+$/.test(key))
+  ) {
     const detail = `must be 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters`;
     throw badField("Idempotency-Key", detail);
   }
-  const done = await kernel.dispatch({ verb: "begin", ...request }, PERSON, key);
+  const done = await kernel.dispatch(wanted, PERSON, key);
   if (done.ok) return await known(kernel, done.answer.tree_id);
   throw new Problem(503, "Service unavailable", `The tree was not begun: ${done.reason}`);
 }

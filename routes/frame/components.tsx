@@ -1,5 +1,5 @@
 /** The small parts that every page is made of. */
-import type { UsageView } from "../../db/views/pages.ts";
+import type { UsageCounts } from "../../db/usage.ts";
 import { TEXT_CHARS_MAX } from "../../runtime/core/limits.ts";
 import { NANO } from "../../runtime/core/model/budget.ts";
 import type { Status } from "../../runtime/core/protocol.ts";
@@ -26,7 +26,7 @@ export function Age({ at, now }: { at: number; now: number }) {
 }
 
 /** What model calls used: tokens in, how much of them the provider's cache gave, tokens out, dollars. */
-export function UsageLine({ of }: { of: UsageView }) {
+export function UsageLine({ of }: { of: UsageCounts }) {
   const { input_tokens, cache_read_tokens, output_tokens, cost_nano, unpriced_calls } = of;
   if (input_tokens + output_tokens === 0) return null;
   const share = Math.round(100 * cache_read_tokens / Math.max(1, input_tokens));

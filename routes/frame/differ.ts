@@ -2,8 +2,7 @@
  * From what a page shows to what it should show, as swaps for those who have seen all before. One live
  * page has one differ, which remembers the HTML of each fragment that stands in the page.
  */
-import type { Draft, DraftHeard } from "../../runtime/passing/drafts.ts";
-import { saidSince } from "../../runtime/passing/drafts.ts";
+import { type Draft, type DraftHeard, saidSince } from "../../runtime/passing/drafts.ts";
 import { swap } from "./stream.ts";
 
 /** An element that is swapped as a whole. */

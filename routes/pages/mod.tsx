@@ -5,7 +5,7 @@
 import { Hono } from "hono";
 import type { ComponentChildren } from "preact";
 import { findMedia } from "../../db/media.ts";
-import { newestTrees } from "../../db/views/pages.ts";
+import { newestTrees } from "../../db/trees.ts";
 import { begin, PERSON } from "../../runtime/core/command.ts";
 import { STREAM_RETRY_SECONDS, TITLE_CHARS_MAX } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
@@ -70,7 +70,7 @@ export function pages(kernel: Kernel, places: Places): Hono {
   app.post("/reviews/:id/decision", async (c) => {
     const review_id = c.req.param("id");
     const decided = check(decision, typed(decision, await readForm(c)));
-    const tree_id = await decideOn(kernel, review_id, decided);
+    const tree_id = await decideOn(kernel, { verb: "decide", review_id, ...decided });
     return c.redirect(`/trees/${tree_id}`, 303);
   });
 

@@ -15,7 +15,8 @@ import {
   WORKERS_PER_CELL_MAX,
 } from "../core/limits.ts";
 import { fromCell, fromWorker, jsonOf } from "./frames.ts";
-import type { Cells, Clock, Fault, Log } from "../ports.ts";
+import type { Fault } from "../core/delivery.ts";
+import type { Cells, Clock, Log } from "../ports.ts";
 import type { Child } from "../ports.ts";
 import { CellProcess, type Usage } from "../confined/process.ts";
 import { type Confined, type Layers, SEALED } from "../confined/sandbox.ts";

@@ -4,7 +4,7 @@
  */
 import { actorProgresses } from "../../db/actors.ts";
 import { loseReservation, release, reserve } from "../../db/reservations.ts";
-import { addUsage } from "../../db/tasks.ts";
+import { addUsage } from "../../db/usage.ts";
 import type { Unit } from "../../db/unit.ts";
 import type { Grant, Left } from "../core/model/budget.ts";
 import type { Usage } from "../core/model/messages.ts";

@@ -47,7 +47,7 @@ export const begin: Verb<VerbOf<"begin">, { tree_id: string }> = async (
     unit: [addTree(tree, now), ...starting(root, agent, tree, byText(by), ids, now)],
     concerned: () => ({
       trees: [id],
-      wake: [{ address: root_id, tree_id: id, priority, urgent: false }],
+      wake: [{ address: root_id, tree_id: id, priority, urgent: false, unbegun_since: now }],
       expect: {
         timeout_ms: tree.timeout_seconds * 1000,
         wall_ms: (tree.budget.wall_seconds ?? Infinity) * 1000,

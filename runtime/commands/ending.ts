@@ -1,5 +1,5 @@
 /** How a task ends from outside, with everything below it: shared by the verbs and the loop. */
-import { cutBy, endSubtree, parentTold } from "../../db/tasks.ts";
+import { cutBy, endSubtree, parentTold } from "../../db/endings.ts";
 import type { Address, Ending } from "../core/protocol.ts";
 import type { Clock, Ids } from "../ports.ts";
 import type { Work } from "./work.ts";

@@ -1,5 +1,5 @@
 /** `resolve`: the supervisor agent's decision about the stuck task that it was started for. */
-import { isStuck } from "../../db/actors.ts";
+import { isStuck } from "../../db/ladder.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { addReview } from "../../db/reviews.ts";
 import { supervisedBy } from "../../db/tasks.ts";

@@ -1,5 +1,37 @@
-/** What becomes of an envelope whose worker failed: tried again after a pause, or buried. */
+/**
+ * What proves that an actor may be run, and that an envelope was handed over; and what becomes of one
+ * whose worker failed: tried again after a pause, or buried.
+ */
 import { ATTEMPTS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS } from "./limits.ts";
+import type { Address } from "./protocol.ts";
+
+declare const claimed: unique symbol;
+declare const taken: unique symbol;
+
+/** Proof of a claim: settling needs it, and only the row that claiming returned makes one. */
+export interface Claim {
+  readonly [claimed]: true;
+  readonly address: Address;
+  readonly tree_id: string;
+  readonly owner: string;
+  readonly epoch: number;
+}
+
+/** An envelope in hand; only the row that taking returned makes one. */
+export interface Delivered {
+  readonly [taken]: true;
+  readonly id: string;
+  readonly type: string;
+  readonly message_json: string;
+  /** How often it was handed to a worker, this time included. */
+  readonly attempts: number;
+}
+
+/**
+ * Whose fault a failure was: the actor's `own`, `none` of it (its cell died of another worker), or
+ * `unclear`: it was silent, or its cell died, among others that may have done it.
+ */
+export type Fault = "own" | "none" | "unclear";
 
 export type AfterFailure =
   | { readonly verdict: "retry"; readonly due_at: number }

@@ -81,6 +81,10 @@ export const ATTEMPTS_MAX = 3;
 export const RETRY_FIRST_MS = 200;
 /** Longest pause before an envelope is tried again. */
 export const RETRY_MAX_MS = 10_000;
+/** Waiting that lifts a tree that has not begun by one step of priority: ten minutes lift 0 above 9. */
+export const PRIORITY_STEP_MS = 60_000;
+/** Trees whose last turn is remembered while nobody waits: each gains one turn by being forgotten. */
+export const DRY_TREES_MAX = 1_000;
 /** Times a performer's own fault (not its outcome) is tried again before the effect fails. */
 export const PERFORM_ATTEMPTS_MAX = 3;
 
@@ -337,6 +341,14 @@ export const STORE_GROUPS_AT_ONCE = 2;
 export const STORE_CACHE_KIB = 64 * 1024;
 /** Pages of the log after which it is written back: hot pages are written once for many commits. */
 export const STORE_CHECKPOINT_PAGES = 8_000;
+/** Nothing committed for so long is idle: then the log is written back, in the pauses even of a probe. */
+export const STORE_IDLE_MS = 500;
+/** How long a finished effect and an ended tree's reviews stay for a person who looks into a fault. */
+export const KEPT_MS = 24 * 60 * 60 * 1000;
+/** How often old rows are cleared away: a day of effects is a few rounds an hour. */
+export const HOUSEKEEPING_EVERY_MS = 60_000;
+/** Rows of each table that one round removes: some milliseconds of the store. */
+export const HOUSEKEEPING_ROWS_MAX = 500;
 /** How long the store waits for another process's lock on the database file. */
 export const STORE_BUSY_MS = 5_000;
 /** `/ready` vouches for a write of the last second: however many ask, one a second is made. */
@@ -356,6 +368,8 @@ export const PAGE_ROWS = 50;
 export const TEXT_CHARS_MAX = 4_000;
 /** Characters of a task's own line on the home page: what fits beside its status and age. */
 export const TREE_LINE_CHARS_MAX = 140;
+/** Characters of an instruction that are read for that line: more than it shows once white space is folded. */
+export const LISTED_CHARS_MAX = 300;
 /** Characters of a task's line on a tree page, where it stands further in and has more beside it. */
 export const TASK_LINE_CHARS_MAX = 110;
 /** Characters of a reason inside a journal's page: a sentence, or a short stack trace. */

@@ -1,7 +1,7 @@
 /** Lets stuck tasks climb the ladder: carries out what `core/ladder.ts` decides, one commit a rung. */
-import { standOnRung, type StuckTask, stuckTasks, WENT_ON } from "../../db/actors.ts";
+import { standOnRung, type StuckTask, stuckTasks, WENT_ON } from "../../db/ladder.ts";
 import { enqueue } from "../../db/envelopes.ts";
-import { shortestTimeout } from "../../db/views/watch.ts";
+import { shortestTimeout } from "../../db/tasks.ts";
 import { journalOf } from "../../db/entries.ts";
 import type { UnitResult } from "../../db/unit.ts";
 import { commitAndTell, type Committing } from "../commands/commit.ts";

@@ -1,396 +1,434 @@
 /**
- * Runs actors. Claims the mailbox of whoever is next, hands its envelope to a worker, settles what
- * comes back, has the effects performed, and passivates an actor that has nothing left to do now.
+ * Runs actors: carries out what the life of each asks for (`core/activation.ts`) and tells it what came of
+ * that. Claims whoever is next, hands envelopes to workers, settles what comes back, has effects performed,
+ * and lets go of who has nothing left to do now.
  */
-import { claimActor, releaseActor, renewLeases } from "../../db/actors.ts";
+import { claimActor, claimOf, releaseActor, renewLeases, stillHeld } from "../../db/actors.ts";
 import { buryEnvelope } from "../../db/dead_letters.ts";
-import { hasDue, putBack, takeFirst, type Taken } from "../../db/envelopes.ts";
+import { deliveredOf, hasDue, putBack, seeFirst, takeFirst } from "../../db/envelopes.ts";
 import { CLAIM_LOST } from "../../db/entries.ts";
 import { openEffects } from "../../db/outbox.ts";
 import type { Store } from "../../db/store.ts";
-import { endTask, taskRuns, taskWaits } from "../../db/tasks.ts";
+import { endTask } from "../../db/endings.ts";
+import { taskRuns, taskWaits } from "../../db/tasks.ts";
 import { treeRuns } from "../../db/trees.ts";
-import type { Row } from "../../db/unit.ts";
-import { afterFailure } from "../core/delivery.ts";
-import { LEASE_MS, LEASE_RENEW_MS, RETRY_MAX_MS, STOP_GRACE_MS } from "../core/limits.ts";
-import type { Address, Effect } from "../core/protocol.ts";
+import type { Row, Unit } from "../../db/unit.ts";
+import { commitAndTell, type Concerned } from "../commands/commit.ts";
+import {
+  type Action,
+  type Activation,
+  type Event,
+  RELEASED,
+  transition,
+} from "../core/activation.ts";
+import type { Claim, Fault } from "../core/delivery.ts";
+import { LEASE_MS, LEASE_RENEW_MS, STOP_GRACE_MS } from "../core/limits.ts";
+import type { Address, Effect, OpenEffect } from "../core/protocol.ts";
 import { type Runnable, Schedule } from "../core/schedule.ts";
-import type { Events } from "../passing/events.ts";
 import type { Step } from "../cells/frames.ts";
-import type { Cells, Clock, Fault, Ids, Log, Outbox } from "../ports.ts";
-import { type Claim, settle } from "./settle.ts";
-import type { OpenEffect } from "../core/protocol.ts";
-import type { Child } from "../ports.ts";
+import type { Cells, Child, Clock, Ids, Log, Loop, News, Outbox } from "../ports.ts";
+import { settle, type Settling } from "./settle.ts";
 
-/** An actor that holds a slot. */
-interface Activation {
-  readonly runnable: Runnable;
-  readonly claim: Claim;
-  readonly kind: string;
-  /** The state that was last committed, as JSON. */
-  state: string | null;
-  worker: number | null;
-  /** What the worker has been handed. */
-  envelope: { readonly id: string; readonly type: string; readonly attempts: number } | null;
-  /** It was there when a cell failed: it is tried again in a cell of its own. */
-  suspect: boolean;
-  /** Its answer is being committed: whatever becomes of the worker now changes nothing about that. */
-  settling: boolean;
-  /** Slot-holding effects under way. */
-  performing: number;
-  /** A claim of the next envelope is under way; another is asked for after it when `again`. */
-  taking: boolean;
-  again: boolean;
-}
-
-export interface SchedulerParts {
+export interface SchedulerPorts {
   readonly store: Store;
   readonly cells: Cells;
-  readonly performing: Outbox;
-  readonly events: Events;
+  readonly outbox: Outbox;
+  readonly news: News;
+  /** Who is told of what this one's commits mean for others: itself, and whoever looks at the clock. */
+  readonly loop: Loop;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Log;
+}
+
+export interface SchedulerConfig {
   /** This node, as the owner of claims. */
   readonly owner: string;
-  /** Called when an actor says that it is stuck. */
-  readonly onStuck: () => void;
   /** How many actors may run at once. */
   readonly slots: number;
 }
 
-export class Scheduler implements Child {
+/** One actor's life, and what of it only the shell knows. */
+interface Life {
+  readonly address: Address;
+  state: Activation;
+  worker: number | null;
+  /** Keys of its effects that are performed at this moment. */
+  readonly under_way: Set<string>;
+  /** Calls off the pause that its state asked for, if one is under way. */
+  callOff: (() => void) | null;
+}
+
+type Rows = readonly (readonly Row[])[];
+
+export class Scheduler implements Child, Omit<Loop, "expect"> {
   readonly gone: Promise<string | null>;
-  readonly #parts: SchedulerParts;
+  readonly #ports: SchedulerPorts;
+  readonly #config: SchedulerConfig;
   readonly #schedule = new Schedule();
-  readonly #active = new Map<Address, Activation>();
-  readonly #workers = new Map<number, Activation>();
-  /** Actors being claimed or passivated, with a call for them that came meanwhile. */
-  readonly #moving = new Map<Address, Runnable | null>();
-  /** Running actors that count against the slots. */
-  #counted = 0;
-  #stopping = false;
+  readonly #lives = new Map<Address, Life>();
+  readonly #workers = new Map<number, Life>();
+  /** Effects under way, those included that outlive their actor's claim. */
+  readonly #performing = new Map<Promise<void>, Address>();
+  /** Actors that count against the slots. */
+  #slots_taken = 0;
+  #commits = 0;
+  #pumping = false;
+  #phase: "on" | "finishing" | "leaving" = "on";
+  readonly #empty = Promise.withResolvers<void>();
   #end!: (reason: string | null) => void;
   #callOffRenewal = () => {};
 
-  constructor(parts: SchedulerParts) {
-    this.#parts = parts;
+  constructor(ports: SchedulerPorts, config: SchedulerConfig) {
+    this.#ports = ports;
+    this.#config = config;
     this.gone = new Promise((resolve) => this.#end = resolve);
-    parts.cells.onStep = (worker, step) => this.#onStep(worker, step);
-    parts.cells.onFailure = (worker, reason, fault) => this.#onFailure(worker, reason, fault);
-    this.#renew();
+    ports.cells.onStep = (worker, step) => this.#onStep(worker, step);
+    ports.cells.onFailure = (worker, reason, fault) => this.#onFailure(worker, reason, fault);
+    this.#renewLater();
   }
 
   /** What runs and what waits for a slot. */
   get load(): { running: number; runnable: number; slots: number } {
-    return { running: this.#active.size, runnable: this.#schedule.size, slots: this.#parts.slots };
+    const running = this.#held().length;
+    return { running, runnable: this.#schedule.size, slots: this.#config.slots };
   }
 
   /** Says that an actor has an envelope or an effect that is due. */
   wake(runnable: Runnable): void {
-    if (this.#stopping) return;
-    const active = this.#active.get(runnable.address);
-    if (active) this.#takeNext(active);
-    else if (this.#moving.has(runnable.address)) this.#moving.set(runnable.address, runnable);
-    else if (runnable.urgent) this.#claim(runnable);
-    else {
-      this.#schedule.add(runnable);
-      this.#pump();
+    if (this.#phase !== "on") return;
+    const { address } = runnable;
+    let life = this.#lives.get(address);
+    if (!life) {
+      life = { address, state: RELEASED, worker: null, under_way: new Set(), callOff: null };
+      this.#lives.set(address, life);
     }
+    this.#tell(life, { type: "woken", runnable });
   }
 
   /** Takes ended actors off their workers: their claims are void already. */
-  drop(addresses: Iterable<Address>): void {
+  drop(addresses: readonly Address[]): void {
     for (const address of addresses) {
-      this.#schedule.remove(address);
-      const active = this.#active.get(address);
-      if (active) this.#leave(active);
-      this.#parts.performing.abort(address);
+      const life = this.#lives.get(address);
+      if (life) this.#tell(life, { type: "dropped" });
+      else this.#ports.outbox.abort(address);
     }
-    this.#pump();
   }
 
-  /** Lets the steps in progress settle, then lets go of everything. */
+  /** Lets the steps in progress settle, then lets go of everything; nothing of it goes on afterwards. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#phase = "finishing";
     this.#callOffRenewal();
-    const { clock } = this.#parts;
-    const deadline = clock.now() + STOP_GRACE_MS;
-    while ([...this.#active.values()].some(({ envelope }) => envelope) && clock.now() < deadline) {
-      await new Promise<void>((resolve) => clock.after(10, resolve));
-    }
-    await Promise.all([...this.#active.values()].map((active) => this.#passivate(active)));
+    for (const address of new Set(this.#performing.values())) this.#ports.outbox.abort(address);
+    this.#restAll();
+    const grace = Promise.withResolvers<void>();
+    const callOff = this.#ports.clock.after(STOP_GRACE_MS, grace.resolve);
+    await Promise.race([this.#empty.promise, grace.promise]);
+    this.#phase = "leaving";
+    this.#restAll();
+    await this.#empty.promise;
+    await Promise.race([Promise.all(this.#performing.keys()), grace.promise]);
+    callOff();
     this.#end(null);
   }
 
-  #pump(): void {
-    while (this.#counted < this.#parts.slots) {
-      const runnable = this.#schedule.take();
-      if (!runnable) return;
-      this.#claim(runnable);
+  #restAll(): void {
+    for (const life of [...this.#lives.values()]) this.#rest(life);
+    this.#lookWhetherEmpty();
+  }
+
+  /** While the scheduler stops: what has come to rest is let go of, and nothing is tried again. */
+  #rest(life: Life): void {
+    const { at } = life.state;
+    if ("failures" in life.state && life.callOff) {
+      life.callOff();
+      this.#forget(life);
+    } else if (
+      at === "waiting" || at === "idle" || at === "resting" ||
+      (at === "running" && this.#phase === "leaving")
+    ) this.#tell(life, { type: "stopped" });
+  }
+
+  #lookWhetherEmpty(): void {
+    if (this.#phase === "on" || this.#lives.size > 0 || this.#commits > 0) return;
+    this.#empty.resolve();
+  }
+
+  #forget(life: Life): void {
+    this.#dismiss(life);
+    if (this.#lives.get(life.address) === life) this.#lives.delete(life.address);
+  }
+
+  /** The one place where a life goes on. */
+  #tell(life: Life, event: Event): void {
+    const before = life.state.at;
+    const { state, actions } = transition(life.state, event);
+    life.state = state;
+    // A pause belongs to the state that asked for it.
+    if (state.at !== before || event.type === "tick") {
+      life.callOff?.();
+      life.callOff = null;
+    }
+    for (const action of actions) this.#carryOut(life, action);
+    if (life.state.at === "released") this.#forget(life);
+    if (this.#phase === "on") this.#pump();
+    else {
+      this.#rest(life);
+      this.#lookWhetherEmpty();
     }
   }
 
-  async #claim(runnable: Runnable): Promise<void> {
-    const { store, clock, owner, performing, log } = this.#parts;
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    while (this.#slots_taken < this.#config.slots) {
+      const runnable = this.#schedule.take();
+      if (!runnable) break;
+      this.#slots_taken++;
+      this.#tell(this.#lives.get(runnable.address)!, { type: "picked" });
+    }
+    this.#pumping = false;
+  }
+
+  #carryOut(life: Life, action: Action): void {
+    const { cells, outbox, clock, log } = this.#ports;
+    switch (action.do) {
+      case "join":
+        return this.#schedule.add(action.runnable);
+      case "quit":
+        return this.#schedule.remove(life.address);
+      case "leave_slot":
+        this.#slots_taken--;
+        return;
+      case "claim":
+        return void this.#claim(life, action);
+      case "take":
+        return void this.#take(life, action);
+      case "settle":
+        return void this.#settle(life, action);
+      case "put_back":
+        return void this.#putBack(life, action);
+      case "bury":
+        return void this.#bury(life, action);
+      case "passivate":
+        return void this.#passivate(life, action);
+      case "deliver": {
+        const { held: { kind, suspect, state_json }, delivered: { id, message_json } } = action;
+        if (life.worker !== null) return cells.deliver(life.worker, id, message_json, null);
+        life.worker = cells.start(kind, suspect);
+        this.#workers.set(life.worker, life);
+        return cells.deliver(life.worker, id, message_json, state_json);
+      }
+      case "stop_worker":
+        return this.#dismiss(life);
+      case "perform":
+        return this.#perform(life, action);
+      case "abort":
+        return outbox.abort(life.address);
+      case "call_for_help":
+        return this.#ports.loop.expect(0);
+      case "again_after":
+        life.callOff = clock.after(action.ms, () => this.#tell(life, { type: "tick" }));
+        return;
+      case "log":
+        return log(action.line);
+    }
+  }
+
+  /** Commits what a life's state waits for, and tells it what came of that. */
+  async #commit(
+    life: Life,
+    unit: Unit,
+    concerned: (rows: Rows) => Concerned,
+    done: (rows: Rows) => Event,
+  ): Promise<void> {
+    const { clock } = this.#ports;
+    this.#commits++;
+    const result = await commitAndTell(this.#ports, unit, concerned);
+    this.#commits--;
+    // Dropped meanwhile: what it waited for is no longer its own.
+    if (this.#lives.get(life.address) !== life) return this.#lookWhetherEmpty();
+    if (result.ok) return this.#tell(life, done(result.rows));
+    const { refused, reason } = result;
+    const lost = reason === CLAIM_LOST;
+    this.#tell(
+      life,
+      refused ? { type: "refused", reason, lost, now: clock.now() } : { type: "unknown", reason },
+    );
+  }
+
+  #claim(life: Life, { runnable }: Extract<Action, { do: "claim" }>): Promise<void> {
+    const { clock } = this.#ports;
     const { address, tree_id } = runnable;
     const now = clock.now();
-    this.#moving.set(address, null);
-    if (!runnable.urgent) this.#counted++;
-    const result = await store.commit([
-      claimActor({ address, owner, now, lease_until: now + LEASE_MS }),
-      takeFirst({ address, now }),
-      openEffects({ address }),
-      taskRuns({ id: address, now }),
-      treeRuns({ id: tree_id, now }),
-    ]).catch(unknownOutcome);
-    const called = this.#moving.get(address) ?? null;
-    this.#moving.delete(address);
-    if (!result.ok) {
-      if (!runnable.urgent) this.#counted--;
-      // Refused: it has ended, or another node holds it and will see its envelope.
-      if (!result.refused) log(`Cannot claim ${address}: ${result.reason}`);
-      this.#pump();
-      return;
-    }
-    const [[actor], envelopes, effects] = result.rows;
-    const active: Activation = {
-      runnable,
-      claim: { address, tree_id, owner, epoch: actor.epoch as number },
-      kind: actor.kind as string,
-      state: actor.state_json as string | null,
-      worker: null,
-      envelope: null,
-      suspect: false,
-      settling: false,
-      performing: 0,
-      taking: false,
-      again: called !== null,
-    };
-    this.#active.set(address, active);
-    this.#parts.events.publish(tree_id);
-    performing.abort(address);
-    this.#perform(active, effects.map((row) => dueOf(row, active.claim)));
-    this.#deliver(active, envelopes[0]);
+    return this.#commit(
+      life,
+      [
+        claimActor({ address, owner: this.#config.owner, now, lease_until: now + LEASE_MS }),
+        takeFirst({ address, now }),
+        openEffects({ address }),
+        taskRuns({ id: address, now }),
+        treeRuns({ id: tree_id, now }),
+      ],
+      () => ({ trees: [tree_id] }),
+      ([[actor], envelopes, effects]) => {
+        const claim = claimOf(actor);
+        return {
+          type: "claimed",
+          claim,
+          kind: actor.kind as string,
+          state_json: actor.state_json as string | null,
+          effects: effects.map((row) => effectOf(row, claim)),
+          delivered: deliveredOf(envelopes[0]),
+        };
+      },
+    );
   }
 
-  /** Hands an envelope over, or passivates an actor that has none and waits for nothing here. */
-  #deliver(active: Activation, row: Row | undefined): void {
-    const { cells } = this.#parts;
-    if (this.#active.get(active.claim.address) !== active) return;
-    if (!row) {
-      if (active.again) {
-        active.again = false;
-        this.#takeNext(active);
-      } else if (active.performing === 0) this.#passivate(active);
-      return;
-    }
-    const { id, type, attempts, message_json } = row as unknown as Taken;
-    active.envelope = { id, type, attempts };
-    if (active.worker !== null) return cells.deliver(active.worker, id, message_json, null);
-    active.worker = cells.start(active.kind, active.suspect);
-    this.#workers.set(active.worker, active);
-    cells.deliver(active.worker, id, message_json, active.state);
+  #take(life: Life, { held: { claim } }: Extract<Action, { do: "take" }>): Promise<void> {
+    const { address } = life;
+    const unit = [seeFirst({ address, now: this.#ports.clock.now() }), openEffects({ address })];
+    return this.#commit(life, unit, () => ({}), ([[first], effects]) => ({
+      type: "taken",
+      due: effects.map((row) => effectOf(row, claim))
+        .filter(({ key }) => !life.under_way.has(key)),
+      delivered: deliveredOf(first),
+    }));
   }
 
-  async #takeNext(active: Activation): Promise<void> {
-    if (active.envelope || active.taking) {
-      active.again = true;
-      return;
-    }
-    active.taking = true;
-    const { store, clock, log } = this.#parts;
-    const { address } = active.claim;
-    const result = await store.commit([takeFirst({ address, now: clock.now() })])
-      .catch(unknownOutcome);
-    active.taking = false;
-    if (result.ok) this.#deliver(active, result.rows[0][0]);
-    else {
-      log(`Cannot read the mailbox of ${address}: ${result.reason}`);
-      this.#passivate(active);
-    }
-  }
-
-  async #onStep(worker: number, step: Step): Promise<void> {
-    const active = this.#workers.get(worker);
-    const envelope = active?.envelope;
-    if (!active || !envelope || active.settling) return;
-    active.settling = true;
-    const { store, clock, ids, events, performing } = this.#parts;
-    const { address, tree_id } = active.claim;
-    const settling = settle(active.claim, envelope, step, ids, clock.now());
-    const result = await store.commit(settling.unit).catch(unknownOutcome);
-    active.settling = false;
-    if (this.#active.get(address) !== active) return;
-    if (!result.ok) {
-      // Ended by somebody else, or taken over: the step is worth nothing, and nothing is owed.
-      if (result.reason === CLAIM_LOST) return this.#leave(active);
-      this.#dismiss(active);
-      await this.#retry(
-        active,
-        envelope,
-        `its step could not be settled (${result.reason})`,
-        "own",
-      );
-      return;
-    }
-    active.state = step.state;
-    active.envelope = null;
-    active.suspect = false;
-    events.publish(tree_id);
-    for (const to of settling.woken) this.wake({ ...active.runnable, address: to });
-    if (step.ending) {
-      const parent = result.rows.at(-1)![0]?.to_address as string | undefined;
-      this.#leave(active);
-      performing.abort(address);
-      if (parent) this.wake({ ...active.runnable, address: parent, urgent: false });
-      this.#pump();
-      return;
-    }
-    if (step.effects.some(({ type }) => type === "drop_effects")) performing.abort(address);
-    if (step.effects.some(({ type }) => type === "stuck")) this.#parts.onStuck();
-    this.#perform(active, settling.due);
-    this.#deliver(active, result.rows.at(-1)![0]);
-  }
-
-  #perform(active: Activation, due: readonly OpenEffect[]): void {
-    for (const one of due) {
-      if (one.holds === "slot") active.performing++;
-      this.#parts.performing.perform(one, active.runnable).then(() => {
-        if (one.holds !== "slot") return;
-        active.performing--;
-        if (this.#active.get(one.address) === active) this.#takeNext(active);
-      });
-    }
-  }
-
-  /** A worker failed with an envelope in hand: it is tried again, or buried and the task fails. */
-  async #onFailure(worker: number, reason: string, fault: Fault): Promise<void> {
-    const active = this.#workers.get(worker);
-    if (!active) return;
-    this.#dismiss(active);
-    // An idle worker is missed by nobody, and an answer that is being settled stands for itself: the
-    // next envelope gets a new worker with the committed state.
-    if (active.envelope && !active.settling) {
-      await this.#retry(active, active.envelope, reason, fault);
-    }
-  }
-
-  async #retry(
-    active: Activation,
-    envelope: { id: string; type: string; attempts: number },
-    reason: string,
-    fault: Fault,
+  #settle(
+    life: Life,
+    { held, delivered, step }: Extract<Action, { do: "settle" }>,
   ): Promise<void> {
-    const { store, clock, log } = this.#parts;
-    const { address } = active.claim;
-    log(`${active.kind} ${address} failed at ${envelope.type}: ${reason}`);
-    const now = clock.now();
-    const fate = afterFailure(envelope.attempts, now);
-    const guilty = fault === "own";
-    if (fault === "unclear") active.suspect = true;
-    if (guilty && fate.verdict === "bury") {
-      await this.#bury(active, envelope, reason);
-      return;
-    }
-    const due_at = !guilty || fate.verdict === "bury" ? now : fate.due_at;
-    const attempts = guilty ? envelope.attempts : envelope.attempts - 1;
-    const result = await store.commit([putBack({ id: envelope.id, due_at, attempts })])
-      .catch(unknownOutcome);
-    if (!result.ok) log(`Cannot put ${envelope.id} back: ${result.reason}`);
-    active.envelope = null;
-    if (this.#active.get(address) !== active) return;
-    clock.after(Math.max(0, due_at - now), () => {
-      if (this.#active.get(address) === active) this.#takeNext(active);
-    });
+    const { ids, clock } = this.#ports;
+    const settling = settle(held.claim, delivered, step, ids, clock.now());
+    return this.#commit(
+      life,
+      settling.unit,
+      (rows) => ({
+        trees: [held.claim.tree_id],
+        wake: [
+          ...settling.woken.map((address) => ({ ...held.runnable, address })),
+          ...step.ending ? parentOf(rows, held.runnable) : [],
+        ],
+      }),
+      (rows) => settledOf(settling, rows),
+    );
   }
 
-  async #bury(
-    active: Activation,
-    envelope: { id: string; type: string; attempts: number },
-    cause: string,
-  ): Promise<void> {
-    const { store, clock, ids, events, performing, log } = this.#parts;
-    const { address, tree_id } = active.claim;
-    const reason = `Failed ${envelope.attempts} times at ${envelope.type}: ${cause}`;
+  #putBack(life: Life, { held, back }: Extract<Action, { do: "put_back" }>): Promise<void> {
+    return this.#commit(
+      life,
+      [stillHeld(held.claim), putBack({ ...back })],
+      () => ({}),
+      () => ({ type: "put_back", now: this.#ports.clock.now() }),
+    );
+  }
+
+  #bury(life: Life, { held, delivered, reason }: Extract<Action, { do: "bury" }>): Promise<void> {
+    const { ids, clock } = this.#ports;
+    const { address, tree_id } = held.claim;
     const now = clock.now();
     const fresh = { entry: ids.next(), envelope: ids.next() };
-    const result = await store.commit([
-      ...buryEnvelope(envelope.id, reason, now),
-      ...endTask(
-        { id: address, tree_id },
-        { status: "failed", result: null, reason },
-        fresh,
-        now,
-      ),
-    ]).catch(unknownOutcome);
-    if (!result.ok) log(`Cannot bury ${envelope.id}: ${result.reason}`);
-    if (this.#active.get(address) !== active) return;
-    this.#leave(active);
-    performing.abort(address);
-    events.publish(tree_id);
-    const parent = result.ok ? result.rows.at(-1)![0]?.to_address as string | undefined : undefined;
-    if (parent) this.wake({ ...active.runnable, address: parent, urgent: false });
-    this.#pump();
+    const ending = { status: "failed", result: null, reason } as const;
+    return this.#commit(
+      life,
+      [
+        stillHeld(held.claim),
+        ...buryEnvelope(delivered, reason, now),
+        ...endTask({ id: address, tree_id }, ending, fresh, now),
+      ],
+      (rows) => ({ trees: [tree_id], wake: parentOf(rows, held.runnable) }),
+      () => ({ type: "buried" }),
+    );
   }
 
-  /** Waiting costs nothing: the worker goes, the claim is given back, the next envelope wakes it. */
-  async #passivate(active: Activation): Promise<void> {
-    const { store, clock, events, log } = this.#parts;
-    const { address, epoch, tree_id } = active.claim;
-    this.#leave(active);
-    this.#moving.set(address, null);
-    const result = await store.commit([
-      releaseActor({ address, epoch }),
-      taskWaits({ id: address }),
-      hasDue({ address, now: clock.now() }),
-    ]).catch(unknownOutcome);
-    const called = this.#moving.get(address) !== null;
-    this.#moving.delete(address);
-    if (!result.ok) {
-      log(`Cannot passivate ${address}: ${result.reason}`);
-      // Still held by this node: claimed once more, it is let go of again or goes on.
-      clock.after(RETRY_MAX_MS, () => this.wake(active.runnable));
-    } else if (called || result.rows[2].length > 0) this.wake(active.runnable);
-    events.publish(tree_id);
-    this.#pump();
+  #passivate(life: Life, { claim }: Extract<Action, { do: "passivate" }>): Promise<void> {
+    const { address, epoch, tree_id } = claim;
+    return this.#commit(
+      life,
+      [
+        stillHeld(claim),
+        releaseActor({ address, epoch }),
+        taskWaits({ id: address }),
+        hasDue({ address, now: this.#ports.clock.now() }),
+      ],
+      () => ({ trees: [tree_id] }),
+      (rows) => ({ type: "passivated", due: rows.at(-1)!.length > 0 }),
+    );
   }
 
-  /** Takes an actor off its worker and its slot. */
-  #leave(active: Activation): void {
-    const { address } = active.claim;
-    if (this.#active.get(address) !== active) return;
-    this.#active.delete(address);
-    if (!active.runnable.urgent) this.#counted--;
-    this.#dismiss(active);
+  #perform(life: Life, { held, effects }: Extract<Action, { do: "perform" }>): void {
+    // What is not begun now is begun at the next start.
+    if (this.#phase !== "on") return;
+    for (const effect of effects) {
+      life.under_way.add(effect.key);
+      const performing = this.#ports.outbox.perform(effect, held.runnable)
+        .catch((error: Error) => this.#ports.log(`Effect ${effect.key} failed: ${error.message}`))
+        .then(() => {
+          this.#performing.delete(performing);
+          life.under_way.delete(effect.key);
+          if (effect.holds !== "slot" || this.#lives.get(life.address) !== life) return;
+          this.#tell(life, { type: "effect_done", epoch: held.claim.epoch });
+        });
+      this.#performing.set(performing, life.address);
+    }
+  }
+
+  #onStep(worker: number, step: Step): void {
+    const life = this.#workers.get(worker);
+    if (life) this.#tell(life, { type: "stepped", step });
+  }
+
+  #onFailure(worker: number, reason: string, fault: Fault): void {
+    const life = this.#workers.get(worker);
+    if (!life) return;
+    this.#dismiss(life);
+    this.#tell(life, { type: "worker_failed", reason, fault, now: this.#ports.clock.now() });
   }
 
   /** Takes an actor off its worker; its slot and its claim stay. */
-  #dismiss(active: Activation): void {
-    if (active.worker === null) return;
-    this.#workers.delete(active.worker);
-    this.#parts.cells.stop(active.worker);
-    active.worker = null;
+  #dismiss(life: Life): void {
+    if (life.worker === null) return;
+    this.#workers.delete(life.worker);
+    this.#ports.cells.stop(life.worker);
+    life.worker = null;
   }
 
-  #renew(): void {
-    const { clock, store, owner, log } = this.#parts;
-    this.#callOffRenewal = clock.after(LEASE_RENEW_MS, async () => {
-      const result = await store.commit([
-        renewLeases({ owner, lease_until: clock.now() + LEASE_MS }),
-      ]).catch(unknownOutcome);
-      if (!result.ok) log(`Cannot renew the leases: ${result.reason}`);
-      if (!this.#stopping) this.#renew();
-    });
+  /** What is claimed and in memory; the rest is nobody's to renew. */
+  #held(): Claim[] {
+    return [...this.#lives.values()].flatMap(({ state }) =>
+      "held" in state ? [state.held.claim] : []
+    );
+  }
+
+  #renewLater(): void {
+    this.#callOffRenewal = this.#ports.clock.after(LEASE_RENEW_MS, () => this.#renew());
+  }
+
+  async #renew(): Promise<void> {
+    const { clock, log } = this.#ports;
+    const unit = [renewLeases(this.#held(), clock.now() + LEASE_MS)];
+    this.#commits++;
+    const result = await commitAndTell(this.#ports, unit, () => ({}));
+    this.#commits--;
+    if (!result.ok) log(`Cannot renew the leases: ${result.reason}`);
+    if (this.#phase === "on") this.#renewLater();
+    else this.#lookWhetherEmpty();
   }
 }
 
-/** The store died: the supervisor deals with that; here nothing more can be done. */
-function unknownOutcome(error: Error): { ok: false; refused: false; reason: string } {
-  return { ok: false, refused: false, reason: error.message };
+function settledOf({ due }: Settling, rows: Rows): Event {
+  return { type: "settled", due, delivered: deliveredOf(rows.at(-1)![0]) };
 }
 
-function dueOf(row: Row, { address, tree_id }: Claim): OpenEffect {
+/** A parent that the last statement of `endTask` told. */
+function parentOf(rows: Rows, runnable: Runnable): Runnable[] {
+  const address = rows.at(-1)![0]?.to_address as string | undefined;
+  return address === undefined ? [] : [{ ...runnable, address, urgent: false }];
+}
+
+function effectOf(row: Row, { address, tree_id }: Claim): OpenEffect {
   return {
     key: row.key as string,
     address,

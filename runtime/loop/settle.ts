@@ -3,26 +3,20 @@
  * statement is its guard (the claim still holds), its last one takes the actor's next envelope, so
  * that an actor with more to do goes on without a claim in between.
  */
-import { advanceActor, advanceStuckActor, callStuck } from "../../db/actors.ts";
+import { advanceActor, advanceStuckActor } from "../../db/actors.ts";
+import { callStuck } from "../../db/ladder.ts";
 import { enqueue, removeEnvelope, seeFirst } from "../../db/envelopes.ts";
 import { noteEntry, settleEntry } from "../../db/entries.ts";
 import { addEffect, dropEffects } from "../../db/outbox.ts";
-import { endTask } from "../../db/tasks.ts";
+import { endTask } from "../../db/endings.ts";
 import { setTimer } from "../../db/timers.ts";
 import type { Statement, Unit } from "../../db/unit.ts";
 import { LEASE_MS } from "../core/limits.ts";
+import type { Next } from "../core/actor.ts";
+import type { Claim, Delivered } from "../core/delivery.ts";
 import type { Address, Effect, OpenEffect } from "../core/protocol.ts";
-import { TOOLKIT } from "../core/toolkit/mod.ts";
-import type { Step } from "../cells/frames.ts";
+import { CALLER_HOLDS, TOOLKIT } from "../core/toolkit/mod.ts";
 import type { Ids } from "../ports.ts";
-
-/** Proof of a claim: settling needs it, and only claiming makes one. */
-export interface Claim {
-  readonly address: Address;
-  readonly tree_id: string;
-  readonly owner: string;
-  readonly epoch: number;
-}
 
 export interface Settling {
   readonly unit: Unit;
@@ -32,29 +26,29 @@ export interface Settling {
   readonly woken: readonly Address[];
 }
 
-/** What a step writes. `envelope` is the one that it answers. */
+/** What a step writes that answers the envelope which was delivered. */
 export function settle(
   claim: Claim,
-  envelope: { readonly id: string; readonly type: string },
-  step: Step,
+  delivered: Delivered,
+  step: Next<string>,
   ids: Ids,
   now: number,
 ): Settling {
   const { address, tree_id } = claim;
   const unit: Statement[] = [
     settleEntry({
-      id: envelope.id,
+      id: delivered.id,
       address,
       owner: claim.owner,
       epoch: claim.epoch,
       now,
     }),
-    removeEnvelope({ id: envelope.id }),
+    removeEnvelope({ id: delivered.id }),
   ];
   const advance = { address, state_json: step.state, lease_until: now + LEASE_MS };
   unit.push(
     // A reminder that it is stuck is no progress.
-    envelope.type === "nudge" ? advanceStuckActor(advance) : advanceActor({ ...advance, now }),
+    delivered.type === "nudge" ? advanceStuckActor(advance) : advanceActor({ ...advance, now }),
   );
   const due: OpenEffect[] = [];
   const woken: Address[] = [];
@@ -94,7 +88,7 @@ export function settle(
       case "ask_model":
       case "call_tool":
       case "start_child": {
-        const key = `${envelope.id}/${index.toString().padStart(2, "0")}`;
+        const key = `${delivered.id}/${index.toString().padStart(2, "0")}`;
         const holds = holdsOf(effect);
         const effect_json = JSON.stringify(effect);
         unit.push(addEffect({ key, tree_id, address, holds, effect_json, now }));
@@ -116,5 +110,6 @@ function holdsOf(effect: Effect): OpenEffect["holds"] {
   if (effect.type === "start_child") return "wait";
   if (effect.type !== "call_tool") return "slot";
   const performer = TOOLKIT.get(effect.name)?.performer;
-  return performer === "child" || performer === "review" ? "wait" : "slot";
+  // What an agent wrote, or nobody has, is called like any work.
+  return performer ? CALLER_HOLDS[performer] : "slot";
 }

@@ -1,5 +1,5 @@
 /** Ends the trees that have run as long as they may: a person's silence counts like any work. */
-import { timedTrees } from "../../db/views/watch.ts";
+import { timedTrees } from "../../db/trees.ts";
 import { commitAndTell, type Committing } from "../commands/commit.ts";
 import { ending } from "../commands/ending.ts";
 import type { Clock, Ids } from "../ports.ts";

@@ -6,7 +6,7 @@ import { StoreError } from "../../db/store.ts";
 import { POLL_MS } from "../core/limits.ts";
 import type { Child, Clock, Log } from "../ports.ts";
 import { LadderLook, type LadderPorts } from "./ladder.ts";
-import { lookForLostWork } from "./lost_work.ts";
+import { LostWorkLook } from "./lost_work.ts";
 import { fireTimers } from "./timers.ts";
 import { WallTimeLook, type WallTimePorts } from "./wall_time.ts";
 
@@ -15,6 +15,7 @@ export class Watch implements Child {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #ladder: LadderLook;
+  readonly #lost_work: LostWorkLook;
   readonly #wall_time: WallTimeLook;
   readonly #looks: readonly (() => Promise<void>)[];
   #end!: (reason: string | null) => void;
@@ -26,10 +27,11 @@ export class Watch implements Child {
     this.#clock = ports.clock;
     this.#log = log;
     this.#ladder = new LadderLook(ports);
+    this.#lost_work = new LostWorkLook(ports);
     this.#wall_time = new WallTimeLook(ports);
     this.#looks = [
       () => fireTimers(ports),
-      () => lookForLostWork(ports),
+      () => this.#lost_work.look(),
       () => this.#wall_time.look(),
       () => this.#ladder.look(),
     ];

@@ -7,7 +7,8 @@
 import { buryEffect } from "../../db/dead_letters.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { EFFECT_GONE, finishEffect, holdEffect, startEffect } from "../../db/outbox.ts";
-import { endTask, parentTold, touchTask } from "../../db/tasks.ts";
+import { endTask, parentTold } from "../../db/endings.ts";
+import { touchTask } from "../../db/tasks.ts";
 import { toolsOf } from "../../db/tools.ts";
 import type { Unit } from "../../db/unit.ts";
 import { commitAndTell, type Committing, type Concerned } from "../commands/commit.ts";

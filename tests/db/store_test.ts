@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
-import { claimActor } from "../../db/actors.ts";
+import { claimActor, claimOf } from "../../db/actors.ts";
 import { noteEntry } from "../../db/entries.ts";
-import { enqueue, putBack, takeFirst } from "../../db/envelopes.ts";
+import { deliveredOf, enqueue, putBack, takeFirst } from "../../db/envelopes.ts";
 import { openStore, type Store, StoreError } from "../../db/store.ts";
-import { endTask } from "../../db/tasks.ts";
-import type { Row, Statement } from "../../db/unit.ts";
+import { endTask } from "../../db/endings.ts";
+import type { Statement } from "../../db/unit.ts";
 import { MAILBOX_MAX, MESSAGE_BYTES_MAX, STORE_GROUP_MAX } from "../../runtime/core/limits.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
 import type { Step } from "../../runtime/cells/frames.ts";
-import { type Claim, settle } from "../../runtime/loop/settle.ts";
+import type { Claim, Delivered } from "../../runtime/core/delivery.ts";
+import { settle } from "../../runtime/loop/settle.ts";
 import { ulids } from "../../runtime/ports.ts";
 import { tempFolder } from "../support/folder.ts";
 import { addTestTree, everyRow, refusal, type TempStore, tempStore } from "../support/store.ts";
@@ -25,26 +26,27 @@ const note = ({ tree_id, root_id }: Tree, id: string) =>
 const hint = ({ tree_id, root_id }: Tree, id: string, text = "x") =>
   enqueue({ id, tree_id, to: root_id, from: "person", message: { type: "hint", text } }, 1);
 
-async function claim(db: TempStore, { tree_id, root_id }: Tree, owner = "me", now = 1) {
+async function claim(db: TempStore, { root_id }: Tree, owner = "me", now = 1) {
   const [[actor], [envelope]] = await db.commit([
     claimActor({ address: root_id, owner, now, lease_until: now + 1000 }),
     takeFirst({ address: root_id, now }),
   ]);
-  const claim: Claim = { address: root_id, tree_id, owner, epoch: actor.epoch as number };
-  return { claim, envelope };
+  const delivered = deliveredOf(envelope);
+  assert.ok(delivered);
+  return { claim: claimOf(actor), envelope: delivered };
 }
 
-const step = (envelope: Row, more: Partial<Step> = {}): Step => ({
-  envelope: envelope.id as string,
+const step = (envelope: Delivered, more: Partial<Step> = {}): Step => ({
+  envelope: envelope.id,
   state: '{"seen":1}',
   effects: [{ type: "ask_model", turn: 1 }],
   ...more,
 });
 
-const settling = (held: Claim, envelope: Row, more: Partial<Step> = {}) =>
+const settling = (held: Claim, envelope: Delivered, more: Partial<Step> = {}) =>
   settle(
     held,
-    { id: envelope.id as string, type: "task.started" },
+    envelope,
     step(envelope, more),
     ulids,
     2,

@@ -171,3 +171,35 @@ Deno.test("a seed command seeds once, and a second one writes nothing", async ()
   assert.equal(second.code, EXIT.ok, second.stderr);
   assert.match(second.stderr, /Seeded 0 definitions/);
 });
+
+/** A data folder that was used by a kernel, which then was killed. */
+async function usedFolder(folder: string): Promise<void> {
+  await using troupe = await startTroupe({ env: { DATA_DIR: folder } });
+  const pid = await troupe.kernelPid();
+  // The launcher first, or it would start another one.
+  Deno.kill(troupe.pid, "SIGKILL");
+  Deno.kill(pid, "SIGKILL");
+}
+
+Deno.test("a data folder that has lost its database is refused, and begun anew only when it is told to", async () => {
+  await using folder = await tempFolder();
+  await usedFolder(folder.path);
+  for (const name of ["troupe.db", "troupe.db-wal", "troupe.db-shm"]) {
+    await Deno.remove(`${folder.path}/${name}`).catch(() => {});
+  }
+  const refused = await runLauncher(["start"], { DATA_DIR: folder.path });
+  assertRefused(refused, /troupe\.db is missing/, /database\.json/);
+  assert.equal((await Deno.stat(`${folder.path}/troupe.db`).catch(() => null))?.size ?? 0, 0);
+  await Deno.remove(`${folder.path}/database.json`);
+  await using _ = await startTroupe({ env: { DATA_DIR: folder.path } });
+});
+
+Deno.test("a copy of the database alone is all that a stopped data folder needs", async () => {
+  await using folder = await tempFolder();
+  const first = await startTroupe({ env: { DATA_DIR: folder.path } });
+  await first.stop();
+  for (const name of ["troupe.db-wal", "troupe.db-shm"]) {
+    await Deno.remove(`${folder.path}/${name}`).catch(() => {});
+  }
+  await using _ = await startTroupe({ env: { DATA_DIR: folder.path } });
+});

@@ -1,13 +1,8 @@
 /** The ladder over the real store, with the clock moved by hand: what runs and who holds it is played. */
 import assert from "node:assert/strict";
-import {
-  actorProgresses,
-  advanceActor,
-  callStuck,
-  claimActor,
-  releaseActor,
-} from "../../db/actors.ts";
+import { actorProgresses, advanceActor, claimActor, releaseActor } from "../../db/actors.ts";
 import { enqueue, removeEnvelope, takeFirst } from "../../db/envelopes.ts";
+import { callStuck } from "../../db/ladder.ts";
 import { openStore, type Store } from "../../db/store.ts";
 import { releaseNode, taskRuns, taskWaits } from "../../db/tasks.ts";
 import type { Unit } from "../../db/unit.ts";

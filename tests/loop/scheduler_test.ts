@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { enqueue } from "../../db/envelopes.ts";
 import type { Store } from "../../db/store.ts";
-import { Events } from "../../runtime/passing/events.ts";
-import type { Cells } from "../../runtime/ports.ts";
+import type { Cells, Clock, Outbox } from "../../runtime/ports.ts";
 import { systemClock, ulids } from "../../runtime/ports.ts";
 import { Scheduler } from "../../runtime/loop/scheduler.ts";
 import { addTestTree, tempStore } from "../support/store.ts";
@@ -31,19 +30,30 @@ class PlayedCells implements Cells {
   }
 }
 
-function over(cells: Cells, store: Store): Scheduler {
-  return new Scheduler({
+interface Played {
+  readonly outbox?: Partial<Outbox>;
+  readonly clock?: Clock;
+  readonly slots?: number;
+  readonly log?: (line: string) => void;
+}
+
+function over(cells: Cells, store: Store, played: Played = {}): Scheduler {
+  const { outbox = {}, clock = systemClock, slots = 1, log = () => {} } = played;
+  const scheduler: Scheduler = new Scheduler({
     store,
     cells,
-    performing: { perform: () => Promise.resolve(), abort: () => {} },
-    events: new Events(),
-    clock: systemClock,
+    outbox: { perform: () => Promise.resolve(), abort: () => {}, ...outbox },
+    news: { publish: () => {} },
+    loop: {
+      wake: (runnable) => scheduler.wake(runnable),
+      drop: (addresses) => scheduler.drop(addresses),
+      expect: () => {},
+    },
+    clock,
     ids: ulids,
-    log: () => {},
-    owner: "test",
-    onStuck: () => {},
-    slots: 1,
-  });
+    log,
+  }, { owner: "test", slots });
+  return scheduler;
 }
 
 Deno.test("a cell that dies between a step's posting and its commit does not run the next step twice", async () => {

@@ -1,6 +1,6 @@
 /** The budget of time: a tree runs so long and no longer, whatever it is doing. */
 import assert from "node:assert/strict";
-import { timedTrees } from "../../db/views/watch.ts";
+import { timedTrees } from "../../db/trees.ts";
 import type { Budget } from "../../runtime/core/protocol.ts";
 import type { TestKernel } from "../support/kernel.ts";
 import { AGENT, calls, end, finished, question, startAgents } from "../support/agents.ts";

@@ -1,6 +1,9 @@
 /** The API of one real server, as clients and as web pages of strangers meet it. */
 import assert from "node:assert/strict";
-import type { EntryView, Page, TaskView, TreeView } from "../../db/views/api.ts";
+import type { EntryView } from "../../db/entries.ts";
+import type { Page } from "../../db/page.ts";
+import type { TaskView } from "../../db/task_views.ts";
+import type { TreeView } from "../../db/trees.ts";
 import {
   INSTRUCTION_BYTES_MAX,
   PAGE_ROWS_MAX,

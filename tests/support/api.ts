@@ -1,6 +1,7 @@
 /** The API as a client sees it, in as few words as a test wants to spend on it. */
 import assert from "node:assert/strict";
-import type { TaskView, TreeView } from "../../db/views/api.ts";
+import type { TaskView } from "../../db/task_views.ts";
+import type { TreeView } from "../../db/trees.ts";
 import { until } from "./until.ts";
 
 export type WholeTree = TreeView & { readonly tasks: readonly TaskView[] };

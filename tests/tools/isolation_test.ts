@@ -1,6 +1,7 @@
 /** What an agent cannot reach: files outside of its tree's workspace, tools it was not given. */
 import assert from "node:assert/strict";
-import { actorProgresses, callStuck } from "../../db/actors.ts";
+import { actorProgresses } from "../../db/actors.ts";
+import { callStuck } from "../../db/ladder.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { addEffect } from "../../db/outbox.ts";
 import { unitOf } from "../../runtime/commands/mod.ts";

@@ -1,14 +1,13 @@
 /** The home page's updates: each line of the list that is new or looks different. */
-import type { Kysely } from "kysely";
 import { render } from "preact-render-to-string";
-import type { Schema } from "../../../db/schema.ts";
-import { newestTrees, type TreeLine } from "../../../db/views/pages.ts";
+import type { Db } from "../../../db/schema.ts";
+import { newestTrees, type TreeLine } from "../../../db/trees.ts";
 import type { Clock } from "../../../runtime/ports.ts";
 import { TreeItem, treeItemId, TreeList, TREES_ID } from "./page.tsx";
 import { Differ, type Item, morph } from "../../frame/differ.ts";
 import type { LivePage } from "../../frame/stream.ts";
 
-export function liveHome(db: Kysely<Schema>, clock: Clock): LivePage {
+export function liveHome(db: Db, clock: Clock): LivePage {
   let trees: readonly TreeLine[] = [];
   const differ = new Differ();
   return {

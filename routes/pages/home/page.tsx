@@ -1,5 +1,5 @@
 /** The home page: a box for a task, the demo tasks, and all trees. */
-import type { TreeLine } from "../../../db/views/pages.ts";
+import type { TreeLine } from "../../../db/trees.ts";
 import { TREE_LINE_CHARS_MAX } from "../../../runtime/core/limits.ts";
 import type { Playbook } from "../../../runtime/core/model/offline.ts";
 import type { Mistake } from "./mistake.ts";

@@ -1,6 +1,6 @@
 /** A task's journal for people: what it was told, said, asked for and got, in order. */
 import type { ComponentChildren } from "preact";
-import type { JournalEntry } from "../../../db/views/pages.ts";
+import type { JournalEntry } from "../../../db/entries.ts";
 import { Badge, duration, oneLine, Text } from "../../frame/components.tsx";
 import { itemId } from "./ids.ts";
 import { REASON_CHARS_MAX } from "../../../runtime/core/limits.ts";

@@ -1,15 +1,8 @@
 /** A tree page's updates: its head, the tasks that are new, and what changed of the others. */
-import type { Kysely } from "kysely";
 import { render } from "preact-render-to-string";
-import type { Schema } from "../../../db/schema.ts";
-import {
-  findTasks,
-  findTree,
-  type TaskMark,
-  taskMarks,
-  type TaskView,
-  type TreeView,
-} from "../../../db/views/pages.ts";
+import type { Db } from "../../../db/schema.ts";
+import { type ShownTask, shownTasks, type TaskMark, taskMarks } from "../../../db/task_views.ts";
+import { type ShownTree, shownTree } from "../../../db/trees.ts";
 import { PAGE_ROWS_MAX } from "../../../runtime/core/limits.ts";
 import type { Draft, DraftHeard } from "../../../runtime/passing/drafts.ts";
 import {
@@ -35,22 +28,22 @@ import {
 
 /** A tree as its page shows it; null when there is none. */
 export interface TreeRead {
-  readonly tree: TreeView;
+  readonly tree: ShownTree;
   readonly marks: readonly TaskMark[];
 }
 
-export async function readTree(db: Kysely<Schema>, id: string): Promise<TreeRead | null> {
-  const tree = await findTree(db, id);
+export async function readTree(db: Db, id: string): Promise<TreeRead | null> {
+  const tree = await shownTree(db, id);
   return tree ? { tree, marks: await taskMarks(db, id) } : null;
 }
 
 /** The tasks that the page shows, by their parents. */
 export async function readFamily(
-  db: Kysely<Schema>,
+  db: Db,
   marks: readonly TaskMark[],
 ): Promise<Family> {
   const ids = marks.slice(0, PAGE_ROWS_MAX).map(({ id }) => id);
-  return Map.groupBy(await findTasks(db, ids), ({ parent_id }) => parent_id);
+  return Map.groupBy(await shownTasks(db, ids), ({ parent_id }) => parent_id);
 }
 
 /** What is shown while it happens and written down nowhere. */
@@ -62,7 +55,7 @@ interface Passing {
 }
 
 export function liveTree(
-  db: Kysely<Schema>,
+  db: Db,
   first: TreeRead,
   { outputs, drafts }: Passing,
 ): LivePage {
@@ -88,7 +81,7 @@ export function liveTree(
       read = await readTree(db, first.tree.id) ?? read;
       const marks = read.marks.slice(0, PAGE_ROWS_MAX);
       const touched = marks.filter((mark) => !isSame(mark, known.get(mark.id)));
-      const tasks = await findTasks(db, touched.map(({ id }) => id));
+      const tasks = await shownTasks(db, touched.map(({ id }) => id));
       for (const mark of touched) known.set(mark.id, mark);
       return [
         ...differ.changed([headOf(read)]),
@@ -114,7 +107,7 @@ function headOf({ tree, marks }: TreeRead): Fragment {
 }
 
 /** A task arrives alone: its children arrive after it, each behind the one that began before it. */
-function itemOf(task: TaskView, marks: readonly TaskMark[]): Item {
+function itemOf(task: ShownTask, marks: readonly TaskMark[]): Item {
   const { id, parent_id } = task;
   const above = marks.slice(0, marks.findIndex((mark) => mark.id === id))
     .findLast((mark) => mark.parent_id === parent_id);

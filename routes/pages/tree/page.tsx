@@ -1,5 +1,7 @@
 /** One tree: what was asked, what came of it, and its tasks nested as they asked each other. */
-import type { OpenReview, TaskMark, TaskView, TreeView } from "../../../db/views/pages.ts";
+import type { OpenReview } from "../../../db/reviews.ts";
+import type { ShownTask, TaskMark } from "../../../db/task_views.ts";
+import type { ShownTree } from "../../../db/trees.ts";
 import {
   COMMENT_CHARS_MAX,
   PAGE_ROWS_MAX,
@@ -16,9 +18,9 @@ import { Journal } from "./journal.tsx";
 const QUIET: readonly Purpose[] = ["evaluation", "documentation", "summary"];
 
 /** The children of each task, in the order in which they began; the root's parent is null. */
-export type Family = ReadonlyMap<string | null, readonly TaskView[]>;
+export type Family = ReadonlyMap<string | null, readonly ShownTask[]>;
 
-export function TreePage(props: { tree: TreeView; marks: readonly TaskMark[]; family: Family }) {
+export function TreePage(props: { tree: ShownTree; marks: readonly TaskMark[]; family: Family }) {
   return (
     <>
       <TreeHead tree={props.tree} marks={props.marks} />
@@ -30,7 +32,7 @@ export function TreePage(props: { tree: TreeView; marks: readonly TaskMark[]; fa
   );
 }
 
-export function TreeHead({ tree, marks }: { tree: TreeView; marks: readonly TaskMark[] }) {
+export function TreeHead({ tree, marks }: { tree: ShownTree; marks: readonly TaskMark[] }) {
   const ended = marks.filter(({ status }) => isFinal(status)).length;
   return (
     <section id={TREE_ID} class="tree-head" aria-labelledby="tree-title">
@@ -59,7 +61,7 @@ export function TreeHead({ tree, marks }: { tree: TreeView; marks: readonly Task
   );
 }
 
-function TreeOutcome({ tree }: { tree: TreeView }) {
+function TreeOutcome({ tree }: { tree: ShownTree }) {
   const { status, result } = tree;
   if (!isFinal(status)) return <p class="pending">The result will stand here.</p>;
   const reason = reasonBeside(result, tree.reason);
@@ -83,7 +85,7 @@ export function TaskList({ parent_id, family }: { parent_id: string | null; fami
   );
 }
 
-export function TaskItem({ task, family }: { task: TaskView; family: Family }) {
+export function TaskItem({ task, family }: { task: ShownTask; family: Family }) {
   const quiet = QUIET.includes(task.purpose);
   return (
     <li id={itemId(task.id)} class={quiet ? "quiet" : ""}>
@@ -101,7 +103,7 @@ export function TaskItem({ task, family }: { task: TaskView; family: Family }) {
 }
 
 /** The line that stands for a task. */
-export function TaskHead({ task }: { task: TaskView }) {
+export function TaskHead({ task }: { task: ShownTask }) {
   const { id, agent, purpose, status, instruction, started_at, ended_at } = task;
   return (
     <span id={headId(id)} class="task-head">
@@ -118,7 +120,7 @@ export function TaskHead({ task }: { task: TaskView }) {
 }
 
 /** What came of a task, and its journal. */
-export function TaskBody({ task }: { task: TaskView }) {
+export function TaskBody({ task }: { task: ShownTask }) {
   const { id, status, result, journal, reviews } = task;
   const reason = reasonBeside(result, task.reason);
   return (

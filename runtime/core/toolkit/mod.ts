@@ -13,18 +13,21 @@ import type { OfferedTool } from "../model/messages.ts";
 import { toolDraft, type WrittenTool } from "./written_tool.ts";
 
 /**
- * Who carries a call out. `child` and `review` wait for others, so their caller holds no slot
- * meanwhile; `agent` is the agent itself.
+ * Who carries a call out, and whether its caller counts as running meanwhile (`slot`) or waits for others.
+ * `agent` is the agent itself.
  */
-export type PerformedBy =
-  | "agent"
-  | "child"
-  | "review"
-  | "store"
-  | "files"
-  | "workshop"
-  | "terminal"
-  | "written";
+export const CALLER_HOLDS = {
+  agent: "slot",
+  child: "wait",
+  review: "wait",
+  store: "slot",
+  files: "slot",
+  workshop: "slot",
+  terminal: "slot",
+  written: "slot",
+} as const;
+
+export type PerformedBy = keyof typeof CALLER_HOLDS;
 
 export interface Tool {
   readonly name: string;
