@@ -8,7 +8,7 @@ import { findTree } from "../../db/trees.ts";
 import { PAGE_ROWS_MAX, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
 import { isFinal } from "../../runtime/core/protocol.ts";
 import type { News } from "../../runtime/passing/events.ts";
-import { type Draft, type Heard, saidSince } from "../../runtime/passing/drafts.ts";
+import { type Draft, type DraftHeard, saidSince } from "../../runtime/passing/drafts.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { noPlace, type Places } from "../http/places.ts";
 
@@ -62,11 +62,11 @@ export function treeEvents(
   });
 }
 
-type Wanted = News | "ping" | "close";
+type Called = News | "ping" | "close";
 
 /** Remembers the most that somebody called for until somebody waits. */
 class Wake {
-  #called: Wanted | null = "committed";
+  #called: Called | null = "committed";
   #resolve: (() => void) | null = null;
 
   call(why: News | "ping"): void {
@@ -79,7 +79,7 @@ class Wake {
     this.#resolve?.();
   }
 
-  async wait(): Promise<Wanted> {
+  async wait(): Promise<Called> {
     if (this.#called === null) await new Promise<void>((resolve) => this.#resolve = resolve);
     this.#resolve = null;
     const why = this.#called!;
@@ -89,7 +89,7 @@ class Wake {
 }
 
 /** Whoever reads what was committed reads what passes too. */
-const URGENCY: Readonly<Record<Wanted, number>> = { ping: 0, passing: 1, committed: 2, close: 3 };
+const URGENCY: Readonly<Record<Called, number>> = { ping: 0, passing: 1, committed: 2, close: 3 };
 
 async function* eventsOf(
   kernel: Kernel,
@@ -147,7 +147,7 @@ function rest(): Promise<void> {
  * late reads everything from its beginning.
  */
 class Deltas {
-  readonly #heard = new Map<string, Heard>();
+  readonly #heard = new Map<string, DraftHeard>();
 
   *news(drafts: readonly Draft[]): Generator<string> {
     for (const draft of drafts) {

@@ -26,7 +26,7 @@ export function Age({ at, now }: { at: number; now: number }) {
 }
 
 /** What model calls used: tokens in, how much of them the provider's cache gave, tokens out, dollars. */
-export function Usage({ of }: { of: UsageCounts }) {
+export function UsageLine({ of }: { of: UsageCounts }) {
   const { input_tokens, cache_read_tokens, output_tokens, cost_nano, unpriced_calls } = of;
   if (input_tokens + output_tokens === 0) return null;
   const share = Math.round(100 * cache_read_tokens / Math.max(1, input_tokens));

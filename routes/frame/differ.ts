@@ -2,8 +2,7 @@
  * From what a page shows to what it should show, as swaps for those who have seen all before. One live
  * page has one differ, which remembers the HTML of each fragment that stands in the page.
  */
-import type { Draft, Heard } from "../../runtime/passing/drafts.ts";
-import { saidSince } from "../../runtime/passing/drafts.ts";
+import { type Draft, type DraftHeard, saidSince } from "../../runtime/passing/drafts.ts";
 import { swap } from "./stream.ts";
 
 /** An element that is swapped as a whole. */
@@ -98,10 +97,10 @@ export interface DraftLooks {
 
 /** What was said since: more of a block is put behind it, anything else is drawn anew. */
 export function saidSwaps(
-  heard: Heard | null,
+  heard: DraftHeard | null,
   draft: Draft | null,
   looks: DraftLooks,
-): { readonly heard: Heard | null; readonly swaps: readonly string[] } {
+): { readonly heard: DraftHeard | null; readonly swaps: readonly string[] } {
   if (!draft) return { heard: null, swaps: heard ? [morph(looks.whole(null))] : [] };
   const said = saidSince(heard, draft);
   const anew = said.anew || said.waits_anew || said.more.some(({ begun }) => begun);

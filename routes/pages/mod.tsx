@@ -7,7 +7,7 @@ import type { ComponentChildren } from "preact";
 import { findMedia } from "../../db/media.ts";
 import { newestTrees } from "../../db/trees.ts";
 import { begin, PERSON } from "../../runtime/core/command.ts";
-import { STREAM_RETRY_SECONDS } from "../../runtime/core/limits.ts";
+import { STREAM_RETRY_SECONDS, TITLE_CHARS_MAX } from "../../runtime/core/limits.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { oneLine, Trouble } from "../frame/components.tsx";
 import { type Mistake, mistakeIn } from "./home/mistake.ts";
@@ -60,7 +60,7 @@ export function pages(kernel: Kernel, places: Places): Hono {
     if (!read) return c.html(trouble(kernel, "There is no such task", NO_TREE), 404);
     const family = await readFamily(db, read.marks);
     return c.html(page({
-      title: `${oneLine(read.tree.instruction, 60)} – Troupe`,
+      title: `${oneLine(read.tree.instruction, TITLE_CHARS_MAX)} – Troupe`,
       stream: `/trees/${id}/stream`,
       model: modelOf(kernel),
       children: <TreePage tree={read.tree} marks={read.marks} family={family} />,

@@ -372,6 +372,10 @@ export const TREE_LINE_CHARS_MAX = 140;
 export const LISTED_CHARS_MAX = 300;
 /** Characters of a task's line on a tree page, where it stands further in and has more beside it. */
 export const TASK_LINE_CHARS_MAX = 110;
+/** Characters of a reason inside a journal's page: a sentence, or a short stack trace. */
+export const REASON_CHARS_MAX = 1_000;
+/** Characters of an instruction in a page's title: a browser's tab shows no more. */
+export const TITLE_CHARS_MAX = 60;
 /** Characters of an `Idempotency-Key`: a UUID many times over, and still one line of a log. */
 export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 /** Streams open at once, of pages and of the API: each holds a socket and a little memory. */

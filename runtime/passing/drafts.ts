@@ -24,7 +24,7 @@ export interface Draft {
 }
 
 /** How much of a reply on its way somebody has heard. */
-export interface Heard {
+export interface DraftHeard {
   readonly draft: Draft;
   readonly attempt: number;
   readonly waiting: string | null;
@@ -44,11 +44,11 @@ export interface SaidSince {
     readonly text: string;
   }[];
   /** The new place of whoever hears all this. */
-  readonly heard: Heard;
+  readonly heard: DraftHeard;
 }
 
 /** What is to be told to somebody who has heard so much; with null, everything from its beginning. */
-export function saidSince(before: Heard | null, draft: Draft): SaidSince {
+export function saidSince(before: DraftHeard | null, draft: Draft): SaidSince {
   const { attempt, waiting, blocks } = draft;
   const anew = before?.draft !== draft || before.attempt !== attempt;
   const characters = anew ? [] : before.characters;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Differ, type Item, saidSwaps } from "../../routes/frame/differ.ts";
 import { swap } from "../../routes/frame/stream.ts";
-import { type Draft, Drafts, type Heard } from "../../runtime/passing/drafts.ts";
+import { type Draft, type DraftHeard, Drafts } from "../../runtime/passing/drafts.ts";
 
 /** `a:1 b:2` is a list of two items, each with one line that changes. */
 function items(text: string): Item[] {
@@ -72,7 +72,7 @@ const looks = {
 Deno.test("of a reply on its way only the new text is told, and a new attempt is drawn anew", () => {
   const drafts = new Drafts(() => {});
   const { write, close } = drafts.open("task", "tree", 1);
-  let heard: Heard | null = null;
+  let heard: DraftHeard | null = null;
   const tell = () => {
     const said = saidSwaps(heard, drafts.of("task"), looks);
     heard = said.heard;

@@ -204,7 +204,14 @@ Deno.test("the supervision tree is shown as it is, restarts included", async () 
   const { id, strategy, state, children } = supervision;
   assert.deepEqual([id, strategy, state], ["troupe", "rest_for_one", "running"]);
   const kinds = children.map((child) => child.type === "worker" ? child.kind : child.strategy);
-  assert.deepEqual(kinds, ["store", "one_for_one", "one_for_one", "scheduler", "watch"]);
+  assert.deepEqual(kinds, [
+    "store",
+    "one_for_one",
+    "one_for_one",
+    "scheduler",
+    "watch",
+    "housekeeping",
+  ]);
   Deno.kill(one.kernel.cells.pids[0], "SIGKILL");
   await until("a new cell", async () => {
     const { supervision } = await one.api();

@@ -5,7 +5,7 @@ import type { LaneState, SystemView } from "../../api/system.ts";
 
 export const SYSTEM_ID = "system";
 
-export interface SystemRead {
+interface SystemRead {
   readonly system: SystemView;
   /** In ms since 1970. */
   readonly now: number;

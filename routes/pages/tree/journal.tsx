@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import type { JournalEntry } from "../../../db/entries.ts";
 import { Badge, duration, oneLine, Text } from "../../frame/components.tsx";
 import { itemId } from "./ids.ts";
+import { REASON_CHARS_MAX } from "../../../runtime/core/limits.ts";
 import type { MediaName } from "../../../runtime/core/model/messages.ts";
 import type { Status } from "../../../runtime/core/protocol.ts";
 
@@ -107,14 +108,14 @@ function Entry({ message, calls }: { message: Said; calls: Calls }) {
       return (
         <>
           <Line title={`${message.purpose ?? "child"} ended`} />
-          <Ending end={message} />
+          <EndShown end={message} />
         </>
       );
     case "task.ended":
       return (
         <>
           <Line title="Ended" />
-          <Ending end={message} />
+          <EndShown end={message} />
         </>
       );
     case "hint":
@@ -200,7 +201,7 @@ function ToolReply({ reply, name }: { reply: SaidReply; name: string }) {
       <Line title={reply.is_error ? "Error from" : "Answer to"}>
         <code>{name}</code>
       </Line>
-      {end ? <Ending end={end} /> : (
+      {end ? <EndShown end={end} /> : (
         <div class={reply.is_error ? "reason" : ""}>
           <Text of={reply.content} />
         </div>
@@ -216,7 +217,7 @@ function ToolReply({ reply, name }: { reply: SaidReply; name: string }) {
   );
 }
 
-function Ending({ end }: { end: SaidEnd }) {
+function EndShown({ end }: { end: SaidEnd }) {
   const said = end.summary ?? end.result ?? null;
   return (
     <>
@@ -225,7 +226,7 @@ function Ending({ end }: { end: SaidEnd }) {
         {end.task_id && <a href={`#${itemId(end.task_id)}`}>its task</a>}
       </p>
       {said !== null && <Text of={said} />}
-      {said === null && end.reason && <p class="reason">{oneLine(end.reason, 1000)}</p>}
+      {said === null && end.reason && <p class="reason">{oneLine(end.reason, REASON_CHARS_MAX)}</p>}
     </>
   );
 }

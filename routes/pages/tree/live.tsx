@@ -4,7 +4,7 @@ import type { Db } from "../../../db/schema.ts";
 import { type ShownTask, shownTasks, type TaskMark, taskMarks } from "../../../db/task_views.ts";
 import { type ShownTree, shownTree } from "../../../db/trees.ts";
 import { PAGE_ROWS_MAX } from "../../../runtime/core/limits.ts";
-import type { Draft, Heard } from "../../../runtime/passing/drafts.ts";
+import type { Draft, DraftHeard } from "../../../runtime/passing/drafts.ts";
 import {
   Differ,
   type DraftLooks,
@@ -18,7 +18,7 @@ import { bodyId, draftBlockId, draftId, headId, itemId, listId, outputId, TREE_I
 import {
   DraftReply,
   type Family,
-  Output,
+  RunningOutput,
   TaskBody,
   TaskHead,
   TaskItem,
@@ -62,7 +62,7 @@ export function liveTree(
   let read = first;
   const differ = new Differ();
   const known = new Map<string, TaskMark>();
-  const heard = new Map<string, Heard>();
+  const heard = new Map<string, DraftHeard>();
 
   const passing = (): string[] =>
     [...known.keys()].flatMap((id) => {
@@ -72,7 +72,7 @@ export function liveTree(
       const text = outputs.of(id);
       // Every task arrives without any.
       if (text === null && differ.whole([outputId(id)]).length === 0) return said.swaps;
-      const html = render(<Output task_id={id} text={text} />);
+      const html = render(<RunningOutput task_id={id} text={text} />);
       return [...said.swaps, ...differ.changed([{ id: outputId(id), html }])];
     });
 

@@ -10,7 +10,7 @@ import {
 import { OFFLINE } from "../../../runtime/core/model/offline.ts";
 import { isFinal, type Purpose } from "../../../runtime/core/protocol.ts";
 import type { Draft } from "../../../runtime/passing/drafts.ts";
-import { Badge, duration, Moment, oneLine, Text, Usage } from "../../frame/components.tsx";
+import { Badge, duration, Moment, oneLine, Text, UsageLine } from "../../frame/components.tsx";
 import { bodyId, draftBlockId, draftId, headId, itemId, listId, outputId, TREE_ID } from "./ids.ts";
 import { Journal } from "./journal.tsx";
 
@@ -44,7 +44,7 @@ export function TreeHead({ tree, marks }: { tree: ShownTree; marks: readonly Tas
           {tree.ended_at !== null && `, took ${duration(tree.ended_at - tree.created_at)}`}
         </small>
         <small>{`${ended} of ${marks.length} tasks ended`}</small>
-        <Usage of={tree} />
+        <UsageLine of={tree} />
       </p>
       <h1 id="tree-title">{tree.instruction}</h1>
       <div id="outcome" class={`outcome ${tree.status}`} aria-live="polite">
@@ -95,7 +95,7 @@ export function TaskItem({ task, family }: { task: ShownTask; family: Family }) 
         </summary>
         <TaskBody task={task} />
         <DraftReply task_id={task.id} draft={null} />
-        <Output task_id={task.id} text={null} />
+        <RunningOutput task_id={task.id} text={null} />
         <TaskList parent_id={task.id} family={family} />
       </details>
     </li>
@@ -114,7 +114,7 @@ export function TaskHead({ task }: { task: ShownTask }) {
       <small>
         {started_at !== null && ended_at !== null && duration(ended_at - started_at)}
       </small>
-      <Usage of={task} />
+      <UsageLine of={task} />
     </span>
   );
 }
@@ -172,7 +172,7 @@ export function DraftReply({ task_id, draft }: { task_id: string; draft: Draft |
 }
 
 /** What a command of a task prints while it runs. */
-export function Output({ task_id, text }: { task_id: string; text: string | null }) {
+export function RunningOutput({ task_id, text }: { task_id: string; text: string | null }) {
   return (
     <pre id={outputId(task_id)} class="output" hidden={text === null} aria-live="off">
       <span>{text}</span>
