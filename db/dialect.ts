@@ -10,9 +10,9 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from "kysely";
-import type { Row, Value } from "./unit.ts";
+import type { Row, SqlValue } from "./unit.ts";
 
-export type RunQuery = (sql: string, parameters: readonly Value[]) => Row[] | Promise<Row[]>;
+export type RunQuery = (sql: string, parameters: readonly SqlValue[]) => Row[] | Promise<Row[]>;
 
 /**
  * A Kysely database over `run`.
@@ -45,7 +45,8 @@ class LibsqlDriver implements Driver {
   constructor(readonly run: RunQuery, readonly transactions: boolean) {
     this.#connection = {
       executeQuery: async <R>(query: CompiledQuery): Promise<QueryResult<R>> => ({
-        rows: await run(query.sql, query.parameters as Value[]) as R[],
+        // The query that was built says what it takes and gives.
+        rows: await run(query.sql, query.parameters as SqlValue[]) as R[],
       }),
       streamQuery: () => {
         throw new Error("Streaming queries are not supported: page through the rows");

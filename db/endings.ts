@@ -127,19 +127,17 @@ function tellParent(id: Address, envelope_id: string, ending: Ending, now: numbe
   return tell({ id, envelope_id, status, result, reason: reason ?? null, whole, short, now });
 }
 
-type Told = {
-  id: string;
-  envelope_id: string;
-  status: string;
-  result: string | null;
-  reason: string | null;
-  whole: string;
-  short: string;
-  now: number;
-};
-
 const tell = prepared(
-  ({ id, envelope_id, status, result, reason, whole, short, now }: Told) =>
+  ({ id, envelope_id, status, result, reason, whole, short, now }: {
+    id: string;
+    envelope_id: string;
+    status: string;
+    result: string | null;
+    reason: string | null;
+    whole: string;
+    short: string;
+    now: number;
+  }) =>
     query.insertInto("envelopes")
       .columns([
         "id",

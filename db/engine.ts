@@ -2,14 +2,14 @@
  * Runs groups of units on a database: libSQL's native library for a local file, its client for a
  * remote server. Lives inside the store worker.
  */
-import type { Row, Statement, Unit, UnitAnswer, Value } from "./unit.ts";
+import type { Row, SqlValue, Statement, Unit, UnitAnswer } from "./unit.ts";
 import { STORE_BUSY_MS, STORE_CACHE_KIB, STORE_CHECKPOINT_PAGES } from "../runtime/core/limits.ts";
 
 /** The port to a libSQL database. A group is one transaction; each unit in it stands or falls alone. */
 export interface Engine {
   group(units: readonly Unit[]): UnitAnswer[] | Promise<UnitAnswer[]>;
   /** Runs one statement outside of any group: migrations and reads. */
-  run(sql: string, parameters: readonly Value[]): Row[] | Promise<Row[]>;
+  run(sql: string, parameters: readonly SqlValue[]): Row[] | Promise<Row[]>;
   /**
    * Writes the log back, so that the database file alone holds everything. Waits for nobody: true when
    * it does, false when a reader still needs the log.
@@ -137,7 +137,7 @@ interface Checkpoint {
 }
 
 function checkpoint(
-  db: { prepare(sql: string): { get(parameters: readonly Value[]): unknown } },
+  db: { prepare(sql: string): { get(parameters: readonly SqlValue[]): unknown } },
   mode: "PASSIVE" | "TRUNCATE",
 ): Checkpoint {
   // What SQLite gives for this pragma: https://sqlite.org/pragma.html#pragma_wal_checkpoint

@@ -103,7 +103,7 @@ export async function listEntries(
 }
 
 function entryView(row: Selectable<EntriesTable>) {
-  const { type: _, ...content } = JSON.parse(row.message_json) as Record<string, unknown>;
+  const { type: _, ...content }: Record<string, unknown> = JSON.parse(row.message_json);
   return {
     seq: row.seq,
     id: row.id,

@@ -5,6 +5,7 @@
 import type {
   AgentDefinition,
   DocumentDefinition,
+  Origin,
   ToolDefinition,
 } from "../runtime/core/definitions.ts";
 import { addAgent, addDocument, addTool } from "./definitions.ts";
@@ -27,51 +28,57 @@ export interface Seeding {
 /** What seeding would write; nothing for what is there already. */
 export async function seeding(
   db: Db,
-  definitions: Definitions,
+  { agents, documents, tools }: Definitions,
+  force: boolean,
+  now: number,
+): Promise<Seeding> {
+  const parts = [
+    await seedingOf(db, "agents", agents, addAgent, force, now),
+    await seedingOf(db, "documents", documents, addDocument, force, now),
+    await seedingOf(db, "tools", tools, addTool, force, now),
+  ];
+  return {
+    unit: parts.flatMap(({ unit }) => unit),
+    written: parts.flatMap(({ written }) => written),
+    kept: parts.flatMap(({ kept }) => kept),
+  };
+}
+
+async function seedingOf<Definition extends { readonly name: string }>(
+  db: Db,
+  table: keyof Definitions,
+  definitions: readonly Definition[],
+  add: (definition: Definition, version: number, origin: Origin, now: number) => Statement,
   force: boolean,
   now: number,
 ): Promise<Seeding> {
   const written: string[] = [];
   const kept: string[] = [];
   const unit: Statement[] = [];
-  const tables = [
-    { table: "agents", rows: definitions.agents, add: addAgent },
-    { table: "documents", rows: definitions.documents, add: addDocument },
-    { table: "tools", rows: definitions.tools, add: addTool },
-  ] as const;
-  for (const { table, rows, add } of tables) {
-    const known = await db.selectFrom(table).selectAll().orderBy("version").execute();
-    const newest = new Map(known.map((row) => [row.name, row]));
-    for (const row of rows) {
-      const before = newest.get(row.name);
-      const version = (before?.version ?? 0) + 1;
-      const statement =
-        (add as (row: unknown, version: number, origin: "seed", now: number) => Statement)(
-          row,
-          version,
-          "seed",
-          now,
-        );
-      if (before && same(before, row)) continue;
-      if (before && before.origin !== "seed" && !force) {
-        kept.push(`${table} ${row.name}`);
-        continue;
-      }
-      unit.push(statement);
-      written.push(`${table} ${row.name}`);
+  const known = await db.selectFrom(table).selectAll().orderBy("version").execute();
+  const newest = new Map(known.map((row) => [row.name, row]));
+  for (const definition of definitions) {
+    const { name } = definition;
+    const before = newest.get(name);
+    if (before && same(before, definition)) continue;
+    if (before && before.origin !== "seed" && !force) {
+      kept.push(`${table} ${name}`);
+      continue;
     }
+    unit.push(add(definition, (before?.version ?? 0) + 1, "seed", now));
+    written.push(`${table} ${name}`);
   }
   return { unit, written, kept };
 }
 
 /** Whether a row says what a definition says; booleans are 0 or 1 there, lists JSON. */
 function same(row: object, definition: object): boolean {
-  const columns = row as Record<string, unknown>;
+  const columns = new Map<string, unknown>(Object.entries(row));
   return Object.entries(definition).every(([field, value]) => {
-    if (typeof value === "boolean") return columns[field] === (value ? 1 : 0);
+    if (typeof value === "boolean") return columns.get(field) === (value ? 1 : 0);
     if (value !== null && typeof value === "object") {
-      return columns[`${field}_json`] === JSON.stringify(value);
+      return columns.get(`${field}_json`) === JSON.stringify(value);
     }
-    return columns[field] === value;
+    return columns.get(field) === value;
   });
 }

@@ -7,7 +7,14 @@ import { STORE_GROUP_MAX, STORE_GROUPS_AT_ONCE, STORE_QUEUE_MAX } from "../runti
 import { kyselyOver } from "./dialect.ts";
 import type { Schema } from "./schema.ts";
 import type { StoreReply, StoreRequest } from "./store_worker.ts";
-import { type Row, Rows, type Unit, type UnitAnswer, type UnitResult, type Value } from "./unit.ts";
+import {
+  type Row,
+  Rows,
+  type SqlValue,
+  type Unit,
+  type UnitAnswer,
+  type UnitResult,
+} from "./unit.ts";
 
 /** The database could not be opened, or its worker died. The message names the cause. */
 export class StoreError extends Error {
@@ -161,7 +168,7 @@ class Connection {
     });
   }
 
-  read(sql: string, parameters: readonly Value[]): Promise<Row[]> {
+  read(sql: string, parameters: readonly SqlValue[]): Promise<Row[]> {
     if (this.#ended !== undefined) {
       return Promise.reject(new StoreError(`The store is gone: ${this.#ended ?? "it was closed"}`));
     }

@@ -6,12 +6,12 @@ import { Migrator } from "kysely/migration";
 import { kyselyOver } from "./dialect.ts";
 import { type Engine, openLocal, openRemote } from "./engine.ts";
 import { migrations } from "./migrations/mod.ts";
-import type { Row, Unit, Value } from "./unit.ts";
+import type { Row, SqlValue, Unit } from "./unit.ts";
 
 export type StoreRequest =
   | { type: "open"; url: string; readonly: boolean }
   | { type: "group"; id: number; /** Units as JSON: cheaper to copy than objects. */ units: string }
-  | { type: "read"; id: number; sql: string; parameters: readonly Value[] }
+  | { type: "read"; id: number; sql: string; parameters: readonly SqlValue[] }
   | { type: "write_back"; id: number }
   | { type: "close" };
 

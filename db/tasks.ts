@@ -107,7 +107,8 @@ export async function parentOf(db: Db, id: string) {
     .select(["task.tree_id", "task.depth", "tree.priority", "tree.budget_json"])
     .select(["tree.after_task", "tree.timeout_seconds"])
     .where("task.id", "=", id).executeTakeFirstOrThrow();
-  return { ...row, budget: JSON.parse(budget_json) as Budget };
+  const budget: Budget = JSON.parse(budget_json);
+  return { ...row, budget };
 }
 
 /** Whether a task or one above it was given this very work. */

@@ -2,7 +2,6 @@
 import {
   asTool,
   effectOf,
-  type Permissions,
   type ToolTest,
   type WrittenTool,
 } from "../runtime/core/toolkit/written_tool.ts";
@@ -104,7 +103,7 @@ function writtenOf(row: {
     description: row.description,
     input_schema: JSON.parse(row.input_schema_json),
     source: row.source!,
-    permissions: JSON.parse(row.permissions_json ?? "{}") as Permissions,
+    permissions: JSON.parse(row.permissions_json ?? "{}"),
   };
 }
 

@@ -107,6 +107,7 @@ function treeView(
   row: Selectable<TreesTable>,
   { model, usage }: Awaited<ReturnType<typeof usageOf>>,
 ) {
+  const budget: Record<string, number> = JSON.parse(row.budget_json);
   return {
     id: row.id,
     root_task_id: row.root_id,
@@ -115,7 +116,7 @@ function treeView(
     mode: row.mode,
     priority: row.priority,
     after_task: row.after_task,
-    budget: JSON.parse(row.budget_json) as Record<string, number>,
+    budget,
     timeout_seconds: row.timeout_seconds,
     result: row.result,
     summary: row.summary,

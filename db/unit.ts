@@ -12,8 +12,8 @@ import {
 } from "kysely";
 import type { Schema } from "./schema.ts";
 
-export type Value = string | number | null;
-export type Row = Record<string, Value>;
+export type SqlValue = string | number | null;
+export type Row = Record<string, SqlValue>;
 
 /** Of types only: what a row looks like that a statement gives back. */
 declare const row: unique symbol;
@@ -21,7 +21,7 @@ declare const row: unique symbol;
 export interface Statement<Given = unknown> {
   readonly [row]?: Given;
   readonly sql: string;
-  readonly parameters: readonly Value[];
+  readonly parameters: readonly SqlValue[];
   /** `one`: exactly one row must be touched; `some`: at least one. Otherwise the unit is refused. */
   readonly expect?: "one" | "some";
   /** Which of its rows are wanted (RETURNING or SELECT): the only one, or as many as there are. */
@@ -33,7 +33,7 @@ export interface Statement<Given = unknown> {
 export type Unit = readonly Statement[];
 
 /** Why nothing of a unit took effect. */
-interface Refused {
+interface UnitFailure {
   readonly ok: false;
   /** By a guard of its own; otherwise it failed. */
   readonly refused: boolean;
@@ -43,9 +43,9 @@ interface Refused {
 /** What an engine answers: the rows of each statement, in their order. */
 export type UnitAnswer =
   | { readonly ok: true; readonly rows: readonly (readonly Row[])[] }
-  | Refused;
+  | UnitFailure;
 
-export type UnitResult = { readonly ok: true; readonly rows: Rows } | Refused;
+export type UnitResult = { readonly ok: true; readonly rows: Rows } | UnitFailure;
 
 /**
  * What the statements of a committed unit gave back. Whoever built the unit keeps the statement and asks by
@@ -100,7 +100,8 @@ export function statement<Given>(
   expectation: Expectation = {},
 ): Statement<Given> {
   const { sql, parameters } = built.compile();
-  return { sql, parameters: parameters as Value[], ...expectation };
+  // The schema types what a builder is given; the compiled query forgets it.
+  return { sql, parameters: parameters as SqlValue[], ...expectation };
 }
 
 /** Stands for a value that is known only when the prepared statement is used. */
@@ -115,16 +116,18 @@ class Placeholder {
  * `build` receives an object whose every field is a placeholder of the field's type. What rows look like is
  * known of a statement whose builder says the type of its parameters itself.
  */
-export function prepared<Params extends { [name: string]: Value }, Given = unknown>(
+export function prepared<Params extends { [name: string]: SqlValue }, Given = unknown>(
   build: (params: Params) => Compilable<Given>,
   expectation: Expectation = {},
 ): (params: Params) => Statement<Given> {
+  // The builder passes them on and looks at none.
   const placeholders = new Proxy({}, {
     get: (_, name) => new Placeholder(String(name)),
   }) as Params;
   const { sql, parameters } = build(placeholders).compile();
   const slots = parameters.map((parameter) =>
-    parameter instanceof Placeholder ? parameter.name : { literal: parameter as Value }
+    // What is no placeholder was typed by the schema.
+    parameter instanceof Placeholder ? parameter.name : { literal: parameter as SqlValue }
   );
   return (params) => ({
     sql,
