@@ -9,7 +9,7 @@ import { deliveredOf, hasDue, putBack, seeFirst, takeFirst } from "../../db/enve
 import { CLAIM_LOST } from "../../db/entries.ts";
 import { openEffects } from "../../db/outbox.ts";
 import type { Store } from "../../db/store.ts";
-import { endTask } from "../../db/endings.ts";
+import { endTask, parentTold } from "../../db/endings.ts";
 import { taskRuns, taskWaits } from "../../db/tasks.ts";
 import { treeRuns } from "../../db/trees.ts";
 import type { Row, Unit } from "../../db/unit.ts";
@@ -329,7 +329,7 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
     const { ids, clock } = this.#ports;
     const { address, tree_id } = held.claim;
     const now = clock.now();
-    const fresh = { entry: ids.next(), envelope: ids.next() };
+    const fresh = { envelope: ids.next() };
     const ending = { status: "failed", result: null, reason } as const;
     return this.#commit(
       life,
@@ -422,10 +422,9 @@ function settledOf({ due }: Settling, rows: Rows): Event {
   return { type: "settled", due, delivered: deliveredOf(rows.at(-1)![0]) };
 }
 
-/** A parent that the last statement of `endTask` told. */
 function parentOf(rows: Rows, runnable: Runnable): Runnable[] {
-  const address = rows.at(-1)![0]?.to_address as string | undefined;
-  return address === undefined ? [] : [{ ...runnable, address, urgent: false }];
+  const address = parentTold(rows);
+  return address === null ? [] : [{ ...runnable, address, urgent: false }];
 }
 
 function effectOf(row: Row, { address, tree_id }: Claim): OpenEffect {
