@@ -1,6 +1,6 @@
 /** Tools that reach for what they were not granted: descriptors, files, code, rights, other processes. */
 import assert from "node:assert/strict";
-import { type Arena, arena, DEADLINE_MS } from "./harness.ts";
+import { type Arena, arena, PATIENT_MS } from "./harness.ts";
 import {
   assertRefused,
   NO_BWRAP,
@@ -12,8 +12,8 @@ import {
 } from "./outside.ts";
 
 /** With all that this machine has, and as on one without namespaces. */
-const whole = await arena();
-const bare = await arena({}, NO_BWRAP);
+const whole = await arena({}, undefined, PATIENT_MS);
+const bare = await arena({}, NO_BWRAP, PATIENT_MS);
 Deno.test.afterAll(async () => {
   await whole[Symbol.asyncDispose]();
   await bare[Symbol.asyncDispose]();
@@ -313,7 +313,7 @@ onBoth("a tool that asks for rights is denied at once, without a prompt", async 
   );
   // What is not granted could be asked for again, and would be denied again.
   for (const name of kinds) assert.deepEqual(tried[name], { got: "denied denied prompt" }, name);
-  assert.ok(performance.now() - began < DEADLINE_MS);
+  assert.ok(performance.now() - began < PATIENT_MS);
 });
 
 onBoth("a tool that asks for the right to import is denied", async (field) => {
@@ -351,7 +351,7 @@ const WORKERS = {
     });`,
 };
 
-const alone = await arena({}, NO_LAYERS);
+const alone = await arena({}, NO_LAYERS, PATIENT_MS);
 Deno.test.afterAll(async () => await alone[Symbol.asyncDispose]());
 
 for (const [what, source] of Object.entries(WORKERS)) {

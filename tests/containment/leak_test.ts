@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { beginActor } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
-import { type Arena, arena } from "./harness.ts";
+import { type Arena, arena, PATIENT_MS } from "./harness.ts";
 import { assertRefused, NO_BWRAP, ONCE_MORE, SECRET, tool, type Tried, tries } from "./outside.ts";
 
 // Before the kernel starts, as an API key is.
 Deno.env.set("TROUPE_TEST_SECRET", SECRET);
 const KINDS = { broadcaster: import.meta.resolve("../support/actors/broadcaster.ts") };
-const whole = await arena(KINDS);
-const bare = await arena(KINDS, NO_BWRAP);
+const whole = await arena(KINDS, undefined, PATIENT_MS);
+const bare = await arena(KINDS, NO_BWRAP, PATIENT_MS);
 Deno.test.afterAll(async () => {
   await whole[Symbol.asyncDispose]();
   await bare[Symbol.asyncDispose]();
