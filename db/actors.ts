@@ -37,7 +37,7 @@ export const claimActor = prepared(
 
 /** What claiming gave back, as the claim that it is. */
 export function claimOf(
-  { address, tree_id, owner, epoch }: RowOf<typeof claimActor>,
+  { address, tree_id, owner, epoch }: Omit<RowOf<typeof claimActor>, "kind" | "state_json">,
 ): Claim {
   // Nothing else makes one, so that whoever has one has claimed.
   return { address, tree_id, owner, epoch } as Claim;

@@ -53,8 +53,8 @@ interface Life {
   readonly address: Address;
   state: Activation;
   worker: number | null;
-  /** Keys of its effects that are performed at this moment. */
-  readonly under_way: Set<string>;
+  /** Its effects that are performed at this moment, by key: of one that was called off and begun anew the last. */
+  readonly under_way: Map<string, Promise<void>>;
   /** Calls off the pause that its state asked for, if one is under way. */
   callOff: (() => void) | null;
 }
@@ -98,7 +98,7 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
     const { address } = runnable;
     let life = this.#lives.get(address);
     if (!life) {
-      life = { address, state: RELEASED, worker: null, under_way: new Set(), callOff: null };
+      life = { address, state: RELEASED, worker: null, under_way: new Map(), callOff: null };
       this.#lives.set(address, life);
     }
     this.#tell(life, { type: "woken", runnable });
@@ -360,16 +360,16 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
     // What is not begun now is begun at the next start.
     if (this.#phase !== "on") return;
     for (const effect of effects) {
-      life.under_way.add(effect.key);
       const performing = this.#ports.outbox.perform(effect, held.runnable)
         .catch((error: Error) => this.#ports.log(`Effect ${effect.key} failed: ${error.message}`))
         .then(() => {
           this.#performing.delete(performing);
-          life.under_way.delete(effect.key);
+          if (life.under_way.get(effect.key) === performing) life.under_way.delete(effect.key);
           if (effect.holds !== "slot" || this.#lives.get(life.address) !== life) return;
           this.#tell(life, { type: "effect_done", epoch: held.claim.epoch });
         });
       this.#performing.set(performing, life.address);
+      life.under_way.set(effect.key, performing);
     }
   }
 
