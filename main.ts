@@ -3,7 +3,7 @@
  * its permissions; says on standard output when it is ready, and stops when its input ends.
  */
 import { root } from "./actors/root.ts";
-import { seeding } from "./db/seeding.ts";
+import { isSeeded, seeding } from "./db/seeding.ts";
 import { openStore, type Store, StoreError } from "./db/store.ts";
 import { createApp } from "./routes/app.ts";
 import { type Answer, Listening } from "./routes/http/server.ts";
@@ -20,6 +20,7 @@ import {
 import type { Provider } from "./runtime/core/model/messages.ts";
 import { OFFLINE } from "./runtime/core/model/offline.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
+import { DatabaseMarker } from "./runtime/database_marker.ts";
 import { boot } from "./runtime/boot.ts";
 import { PATIENCE } from "./runtime/core/model/patience.ts";
 import { realPorts } from "./runtime/real_ports.ts";
@@ -45,10 +46,8 @@ async function main([command, ...flags]: string[]): Promise<number> {
   }
   switch (command) {
     case "serve":
-      await folder.expectDatabase(config.database_url);
       return await serve(config, folder);
     case "seed":
-      await folder.expectDatabase(config.database_url);
       return await seed(config, folder, flags.includes("--force"));
     default:
       throw new ConfigError(`Cannot start: main.ts knows no command ${command}`);
@@ -57,6 +56,7 @@ async function main([command, ...flags]: string[]): Promise<number> {
 
 /** Runs the kernel and its page until the launcher closes our input. */
 async function serve(config: Config, folder: DataFolder): Promise<number> {
+  const marker = await DatabaseMarker.of(folder.path, config.database_url);
   // The port first: who cannot serve must not take up work. Until the kernel runs, it says so.
   let answer: Answer = () =>
     new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
@@ -104,8 +104,8 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
         },
       },
       onOpen: async (store) => {
-        if (!store.seeded) await seedInto(store, false);
-        await folder.keepDatabase(config.database_url, store);
+        await mark(store, marker);
+        if (!await isSeeded(store.read)) await seedInto(store, false);
       },
     },
   );
@@ -163,11 +163,18 @@ async function launcherGone(): Promise<null> {
 }
 
 async function seed(config: Config, folder: DataFolder, force: boolean): Promise<number> {
+  const marker = await DatabaseMarker.of(folder.path, config.database_url);
   const store = await openStore(config.database_url);
-  await folder.keepDatabase(config.database_url, store);
+  await mark(store, marker);
   await seedInto(store, force);
   await store.close();
   return EXIT.ok;
+}
+
+/** From now on the data folder knows its database, and how far it has come. */
+async function mark(store: Store, marker: DatabaseMarker): Promise<void> {
+  await marker.recognise({ id: store.id, stamp: store.stamp });
+  store.onStamp = (stamp) => marker.note({ id: store.id, stamp }, log);
 }
 
 async function seedInto(store: Store, force: boolean): Promise<void> {

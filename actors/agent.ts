@@ -6,6 +6,7 @@ import { type Actor, actor, type Next, next, stop } from "../runtime/core/actor.
 import {
   CALLS_PER_TURN_MAX,
   END_NUDGES_MAX,
+  INSTRUCTION_BYTES_MAX,
   REPEATED_CALLS_MAX,
   RESULT_BYTES_MAX,
 } from "../runtime/core/limits.ts";
@@ -17,6 +18,8 @@ import {
   type ToolUseBlock,
 } from "../runtime/core/model/messages.ts";
 import type { ChildPurpose, Effect, Ending, Purpose } from "../runtime/core/protocol.ts";
+
+import { fits, headAndTailInBytes } from "../runtime/core/text.ts";
 
 export type AgentMessage =
   | {
@@ -176,10 +179,10 @@ function onEndTask(state: AgentState, { id, input }: ToolUseBlock): Next<AgentSt
       refuse(id, 'end_task takes status "success" or "failure" and result as text'),
     );
   }
-  if (new TextEncoder().encode(result).length > RESULT_BYTES_MAX) {
+  if (!fits(result, RESULT_BYTES_MAX)) {
     return think(
       state,
-      refuse(id, `The result is longer than ${RESULT_BYTES_MAX} bytes: write it to a file`),
+      refuse(id, `The result is longer than ${RESULT_BYTES_MAX} bytes of JSON: write it to a file`),
     );
   }
   return close(
@@ -240,7 +243,8 @@ function onNudge(state: AgentState): Next<AgentState> {
 }
 
 /** Ends the task; with after-task agents the parent is told once the summary is there. */
-function close(state: AgentState, ending: Ending, ...effects: Effect[]): Next<AgentState> {
+function close(state: AgentState, end: Ending, ...effects: Effect[]): Next<AgentState> {
+  const ending = fitted(end);
   if (!state.after_task) return stop(ended(state), ending, ...effects);
   const about = (purpose: ChildPurpose, agent: string): Effect => ({
     type: "start_child",
@@ -263,11 +267,27 @@ const AFTER_TASK: Partial<Record<Purpose, string>> = {
   summary: "Summarise this finished task for the agent that asked for it.",
 };
 
+/** A reply that is taken for a result, or a fault's reason, has no bound of its own. */
+function fitted(ending: Ending): Ending {
+  const { result, reason } = ending;
+  const cut = (text: string) => headAndTailInBytes(text, RESULT_BYTES_MAX, leftOut);
+  return {
+    ...ending,
+    result: result === null ? null : cut(result),
+    ...reason === undefined ? {} : { reason: cut(reason) },
+  };
+}
+
+function leftOut(characters: number): string {
+  return `… ${characters} characters are left out …`;
+}
+
 /** The performer adds the tail of the journal, which the agent itself does not hold. */
 function afterTaskInstruction(instruction: string, ending: Ending, purpose: Purpose): string {
   return [
     AFTER_TASK[purpose],
-    `<instruction>${instruction}</instruction>`,
+    // Its own may have followed from another task's already.
+    `<instruction>${headAndTailInBytes(instruction, INSTRUCTION_BYTES_MAX, leftOut)}</instruction>`,
     `<status>${ending.status}</status>`,
     `<result>${ending.result ?? ending.reason ?? ""}</result>`,
   ].join("\n");

@@ -7,7 +7,8 @@ import { prepared, query, type Unit } from "./unit.ts";
  * - Effects whose outcome is journaled, a day later. Nothing is done twice without the row: an effect
  *   is asked for by settling an envelope, whose own entry in the journal is there once and for ever,
  *   and finishing an effect that has no row is refused like finishing one that is done.
- * - Reviews of trees that ended a day ago: nobody can decide them, and no call of the tree runs again.
+ * - Reviews of trees that ended a day ago: no call of the tree runs again. One that waits for nobody's
+ *   call stays until a person has decided it.
  * - Answers to POSTs, once their key may be used again.
  * @returns the unit; each of its statements gives the rows that it removed
  */
@@ -38,6 +39,7 @@ const clearReviews = prepared<{ before: number }>(
       "in",
       query.selectFrom("reviews").innerJoin("trees", "trees.id", "reviews.tree_id")
         .select("reviews.id")
+        .where("reviews.status", "<>", "open")
         // Asked before its tree ended: the index leaves out all that are younger.
         .where("reviews.created_at", "<", before).where("trees.ended_at", "<", before)
         .orderBy("reviews.created_at").limit(HOUSEKEEPING_ROWS_MAX),

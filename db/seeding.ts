@@ -25,6 +25,12 @@ export interface Seeding {
   readonly kept: readonly string[];
 }
 
+/** Whether anything was ever seeded: a first start may have been killed before it came to that. */
+export async function isSeeded(db: Db): Promise<boolean> {
+  const agent = await db.selectFrom("agents").select("name").limit(1).executeTakeFirst();
+  return agent !== undefined;
+}
+
 /** What seeding would write; nothing for what is there already. */
 export async function seeding(
   db: Db,

@@ -3,7 +3,13 @@
  * the store worker, and answers everyone after the one fsync.
  */
 import type { Kysely } from "kysely";
-import { STORE_GROUP_MAX, STORE_GROUPS_AT_ONCE, STORE_QUEUE_MAX } from "../runtime/core/limits.ts";
+import {
+  STORE_GROUP_MAX,
+  STORE_GROUPS_AT_ONCE,
+  STORE_QUEUE_MAX,
+  STORE_STAMP_GROUPS,
+} from "../runtime/core/limits.ts";
+import { hasNul } from "../runtime/core/text.ts";
 import { kyselyOver } from "./dialect.ts";
 import type { Schema } from "./schema.ts";
 import type { StoreReply, StoreRequest } from "./store_worker.ts";
@@ -11,10 +17,16 @@ import {
   type Row,
   Rows,
   type SqlValue,
+  type Statement,
   type Unit,
   type UnitAnswer,
   type UnitResult,
 } from "./unit.ts";
+
+/** Beside the units of a group: by it a database that has lost its latest commits is known. */
+const STAMP: Unit = [
+  { sql: "UPDATE identity SET stamp = stamp + 1 RETURNING stamp", parameters: [], returns: "one" },
+];
 
 /** The database could not be opened, or its worker died. The message names the cause. */
 export class StoreError extends Error {
@@ -25,10 +37,10 @@ export class StoreError extends Error {
 export interface Store {
   /** Whether this start created the database. */
   readonly created: boolean;
-  /** Whether it has definitions: a first start may have been killed before it wrote them. */
-  readonly seeded: boolean;
   /** Of the database itself, wherever its file is moved to. */
   readonly id: string;
+  /** How far it had come when it was opened; grows with what is written. */
+  readonly stamp: number;
   /** Reads, on the second, read-only connection. */
   readonly read: Kysely<Schema>;
   /**
@@ -46,6 +58,8 @@ export interface Store {
   writeBack(): Promise<boolean>;
   /** The same, when nothing was committed since the last call and something was before. */
   writeBackWhenIdle(): Promise<void>;
+  /** Set by who remembers it: told of each new stamp once it is durable. */
+  onStamp: (stamp: number) => void;
   /** Writes back and lets go of the database. */
   close(): Promise<void>;
   /** Ends the worker in the middle of whatever it does, as a crash would. */
@@ -70,22 +84,26 @@ export async function openStore(url: string): Promise<Store> {
     throw error;
   }
   const gone = Promise.race([writer.gone, reader.gone]);
-  return {
+  const store: Store = {
     created: writer.created,
-    seeded: writer.seeded,
     id: writer.database_id,
+    stamp: writer.stamp,
     read: kyselyOver<Schema>((sql, parameters) => reader.read(sql, parameters), false),
     commit: (unit) => writer.commit(unit),
     gone,
     writeBack: () => writer.writeBack(),
     writeBackWhenIdle: () => writer.writeBackWhenIdle(),
+    onStamp: () => {},
     async close() {
       await reader.close();
+      // The library writes back by itself only when it is the last one to let go of the file.
       await writer.writeBack().catch(() => false);
       await writer.close();
     },
     crash: () => writer.crash(),
   };
+  writer.onStamp = (stamp) => store.onStamp(stamp);
+  return store;
 }
 
 interface Waiting<T> {
@@ -96,8 +114,9 @@ interface Waiting<T> {
 /** One store worker and what is waiting for it. */
 class Connection {
   created = false;
-  seeded = false;
   database_id = "";
+  stamp = 0;
+  onStamp: (stamp: number) => void = () => {};
   readonly gone: Promise<string | null>;
   readonly #url: string;
   readonly #worker: Worker;
@@ -108,6 +127,8 @@ class Connection {
   readonly #written = new Map<number, Waiting<boolean>>();
   /** Groups that were posted: in all, at the last look, and when the log was last written back. */
   #posted = { all: 0, seen: 0, back: 0 };
+  /** Groups until the next one that carries a stamp. */
+  #stamp_in = 0;
   #ids = 0;
   #end!: (reason: string | null) => void;
   #ended: string | null | undefined;
@@ -141,8 +162,8 @@ class Connection {
     this.#worker.onmessage = ({ data }: MessageEvent<StoreReply>) => {
       if (data.type === "opened") {
         this.created = data.created;
-        this.seeded = data.seeded;
         this.database_id = data.database_id;
+        this.stamp = data.stamp;
         opened.resolve();
       } else if (data.type === "failed") opened.reject(cannot(data.reason));
       else this.#onReply(data);
@@ -160,6 +181,8 @@ class Connection {
       const reason = `${STORE_QUEUE_MAX} units of work are waiting for the store`;
       return Promise.resolve({ ok: false, refused: false, reason });
     }
+    const short = unit.find(({ parameters }) => parameters.some(isCutShort));
+    if (short) return Promise.resolve({ ok: false, refused: true, reason: nulReason(short) });
     return new Promise((resolve, reject) => {
       const answered = (answer: UnitAnswer) =>
         resolve(answer.ok ? { ok: true, rows: new Rows(unit, answer.rows) } : answer);
@@ -185,6 +208,8 @@ class Connection {
       return Promise.reject(new StoreError(`The store is gone: ${this.#ended ?? "it was closed"}`));
     }
     return new Promise((resolve, reject) => {
+      // What comes after it stands in the log alone: whoever loses the log loses this stamp with it.
+      this.#stamp_in = 0;
       const id = ++this.#ids;
       this.#written.set(id, { resolve, reject });
       this.#post({ type: "write_back", id });
@@ -235,14 +260,22 @@ class Connection {
     const id = ++this.#ids;
     this.#posted.all++;
     this.#groups.set(id, group.map(({ waiting }) => waiting));
-    this.#post({ type: "group", id, units: JSON.stringify(group.map(({ unit }) => unit)) });
+    const units = group.map(({ unit }) => unit);
+    if (this.#stamp_in-- === 0) {
+      units.push(STAMP);
+      this.#stamp_in = STORE_STAMP_GROUPS;
+    }
+    this.#post({ type: "group", id, units: JSON.stringify(units) });
   }
 
   #onReply(reply: StoreReply): void {
     switch (reply.type) {
       case "group": {
         const results = JSON.parse(reply.results) as UnitAnswer[];
-        this.#take(reply.id).forEach(({ resolve }, index) => resolve(results[index]));
+        const waiting = this.#take(reply.id);
+        waiting.forEach(({ resolve }, index) => resolve(results[index]));
+        const stamped = results.at(waiting.length);
+        if (stamped?.ok) this.onStamp(stamped.rows[0][0].stamp as number);
         return;
       }
       case "rows":
@@ -255,6 +288,8 @@ class Connection {
         return;
       case "error": {
         const error = new StoreError(`The database failed: ${reply.reason}`);
+        // The stamp may have been part of it.
+        this.#stamp_in = 0;
         for (const { resolve } of this.#take(reply.id)) {
           resolve({ ok: false, refused: false, reason: reply.reason });
         }
@@ -286,6 +321,18 @@ class Connection {
     this.#groups.clear();
     this.#queue = [];
   }
+}
+
+/**
+ * The last guard: SQLite would keep a text up to its NUL. Every door has mended or refused it before, so
+ * that a unit that has one is a bug's.
+ */
+function isCutShort(value: SqlValue): boolean {
+  return typeof value === "string" && hasNul(value);
+}
+
+function nulReason({ sql }: Statement): string {
+  return `A text with a NUL character cannot be kept: ${sql.slice(0, 60)}…`;
 }
 
 /** Exactly what the store needs: the native library, its files, or the server's host. */

@@ -16,7 +16,7 @@ export type StoreRequest =
   | { type: "close" };
 
 export type StoreReply =
-  | { type: "opened"; created: boolean; seeded: boolean; database_id: string }
+  | { type: "opened"; created: boolean; database_id: string; stamp: number }
   | { type: "failed"; reason: string }
   | { type: "group"; id: number; /** Results as JSON. */ results: string }
   | { type: "rows"; id: number; rows: readonly Row[] }
@@ -78,14 +78,14 @@ async function answer(request: StoreRequest): Promise<void> {
   }
 }
 
-/** Opens the database and, on the writing side, migrates it and says whether it has no definitions yet. */
+/** Opens the database and, on the writing side, migrates it and says whether it was new. */
 async function open(
   { url, readonly }: { url: string; readonly: boolean },
-): Promise<{ created: boolean; seeded: boolean; database_id: string }> {
+): Promise<{ created: boolean; database_id: string; stamp: number }> {
   engine = url.startsWith("file:")
     ? await openLocal(url.slice("file:".length), readonly)
     : await openRemote(url);
-  if (readonly) return { created: false, seeded: true, database_id: "" };
+  if (readonly) return { created: false, database_id: "", stamp: 0 };
   // One look at the first page tells a database from a file of another kind.
   const tables = await engine.run("SELECT name FROM sqlite_schema WHERE type = 'table'", []);
   const known = tables.map(({ name }) => name);
@@ -102,10 +102,8 @@ async function open(
   });
   const { error } = await migrator.migrateToLatest();
   if (error) throw error;
-  // Not the tables but the seeds: a first start that was killed between the two begins again.
-  const agents = await engine.run("SELECT 1 FROM agents LIMIT 1", []);
-  const [{ id }] = await engine.run("SELECT id FROM identity", []);
-  return { created: !ours, seeded: agents.length > 0, database_id: String(id) };
+  const [{ id, stamp }] = await engine.run("SELECT id, stamp FROM identity", []);
+  return { created: !ours, database_id: String(id), stamp: Number(stamp) };
 }
 
 function reasonOf(error: unknown): string {

@@ -158,7 +158,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
       loop.watch = watch;
       return Promise.resolve(watch);
     },
-    housekeeping: () => Promise.resolve(new Housekeeping({ store, clock })),
+    housekeeping: () => Promise.resolve(new Housekeeping({ ...committing(), clock })),
   };
   const supervisor = new Supervisor(config.root, starters, clock, log);
   cells.onFull = (id) => {

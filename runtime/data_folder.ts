@@ -64,63 +64,9 @@ export class DataFolder {
     await Deno.writeTextFile(`${this.path}/holder.json`, JSON.stringify(holder));
   }
 
-  /**
-   * Refuses a database that was here and has lost its file: it would silently be begun anew.
-   * @throws {ConfigError} that names what is missing, and the ways out
-   */
-  async expectDatabase(url: string): Promise<void> {
-    if (!url.startsWith("file:") || !await this.#marker(url)) return;
-    const file = url.slice("file:".length);
-    const bytes = (await Deno.stat(file).catch(() => null))?.size ?? 0;
-    if (bytes === 0) throw this.#lost(`its database ${file} is missing or empty`);
-  }
-
-  /**
-   * Remembers which database belongs to the folder.
-   * @throws {ConfigError} when it is another one than before
-   */
-  async keepDatabase(url: string, { id }: { readonly id: string }): Promise<void> {
-    const known = await this.#marker(url);
-    if (known && known.id !== id) {
-      throw this.#lost("its database is another one than the one that was used here");
-    }
-    const marker: Marker = { url: urlWithoutToken(url), id };
-    await Deno.writeTextFile(`${this.path}/${MARKER}`, JSON.stringify(marker));
-  }
-
-  async #marker(url: string): Promise<Marker | null> {
-    try {
-      const marker: Marker = JSON.parse(await Deno.readTextFile(`${this.path}/${MARKER}`));
-      return marker.url === urlWithoutToken(url) ? marker : null;
-    } catch {
-      // Never used before, or by a Troupe that kept none.
-      return null;
-    }
-  }
-
-  #lost(what: string): ConfigError {
-    return new ConfigError(
-      `Cannot start: the data folder ${this.path} was used before, but ${what}. Put it back or ` +
-        `restore a backup; to begin anew, name another DATA_DIR or remove ${this.path}/${MARKER}`,
-    );
-  }
-
   release(): void {
     this.lock.close();
   }
-}
-
-/** Which database belongs to the folder. */
-interface Marker {
-  readonly url: string;
-  readonly id: string;
-}
-
-const MARKER = "database.json";
-
-/** A token in an address is nobody's to keep. */
-function urlWithoutToken(url: string): string {
-  return url.replace(/([?&]authToken=)[^&]*/gi, "$1…");
 }
 
 async function holderOf(path: string): Promise<Holder> {

@@ -9,6 +9,7 @@ import type {
 import { NANO, type Rates } from "../runtime/core/model/budget.ts";
 import type { ModelTable } from "../runtime/core/model/facts.ts";
 import type { Playbook } from "../runtime/core/model/offline.ts";
+import { hasNul } from "../runtime/core/text.ts";
 import { definitionOf, issuesOf, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
 
 export interface Seeds {
@@ -129,6 +130,7 @@ async function readMarkdown<T>(folder: string, schema: z.ZodType<T>) {
   const files = await readFolder(folder, ".md");
   return files.map(({ file, text }) => {
     const parts = /^---\n([^]*?)\n---\n([^]*)$/.exec(text);
+    if (hasNul(text)) throw new Error(`${file}: has a NUL character`);
     if (!parts) throw new Error(`${file}: no front matter between two lines of ---`);
     return { matter: checked(file, schema, parse(parts[1])), body: parts[2].trim() };
   });

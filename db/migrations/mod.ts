@@ -7,6 +7,7 @@ import * as ladder from "./0004_ladder.ts";
 import * as housekeeping from "./0005_housekeeping.ts";
 import * as endings from "./0006_endings.ts";
 import * as liveness from "./0007_liveness.ts";
+import * as stamp from "./0008_stamp.ts";
 
 export const migrations: Record<string, Migration> = {
   "0001_spine": spine,
@@ -16,4 +17,5 @@ export const migrations: Record<string, Migration> = {
   "0005_housekeeping": housekeeping,
   "0006_endings": endings,
   "0007_liveness": liveness,
+  "0008_stamp": stamp,
 };

@@ -14,7 +14,7 @@ import { type Mistake, mistakeIn } from "./home/mistake.ts";
 import { Home } from "./home/page.tsx";
 import { liveHome } from "./home/live.tsx";
 import { CONTENT_SECURITY_POLICY, page } from "../frame/layout.tsx";
-import { check } from "../http/body.ts";
+import { check, readAs } from "../http/body.ts";
 import { readForm, typed } from "../http/form.ts";
 import { PageStreams } from "../frame/stream.ts";
 import type { Places } from "../http/places.ts";
@@ -43,9 +43,9 @@ export function pages(kernel: Kernel, places: Places): Hono {
 
   app.post("/trees", async (c) => {
     const form = await readForm(c);
-    const read = begin.safeParse({ ...typed(begin, form), verb: "begin" });
+    const read = readAs(begin, { ...typed(begin, form), verb: "begin" });
     if (!read.success) {
-      const mistake = mistakeIn(form, read.error.issues);
+      const mistake = mistakeIn(form, read.issues);
       return c.html(await home(kernel, mistake), mistake.status);
     }
     const done = await kernel.dispatch(read.data, PERSON);

@@ -3,15 +3,25 @@ import * as z from "zod";
 import {
   CALLS_PER_TURN_MAX,
   EFFECTS_PER_STEP_MAX,
+  MESSAGE_BYTES_MAX,
   RESULT_BYTES_MAX,
   STATE_BYTES_MAX,
   WORKERS_PER_CELL_MAX,
 } from "../core/limits.ts";
 import type { Effect } from "../core/protocol.ts";
+import { bytesOfJson, fits, maySayIllFormed, wellFormedWithin } from "../core/text.ts";
 
 const id = z.string().min(1).max(64);
 const message = z.looseObject({ type: z.string().min(1).max(64) });
-const text = z.string().max(RESULT_BYTES_MAX);
+const text = z.string().refine(
+  (text) => fits(text, RESULT_BYTES_MAX),
+  `a text is longer than ${RESULT_BYTES_MAX} bytes of JSON`,
+);
+const state = z.string().refine(
+  // UTF-8 has at most three bytes for a unit of UTF-16.
+  (state) => state.length * 3 <= STATE_BYTES_MAX || bytesOfJson(state) <= STATE_BYTES_MAX,
+  `its state is longer than ${STATE_BYTES_MAX} bytes`,
+);
 
 /** Agents may start children of their own only for what follows a task. */
 const effect: z.ZodType<Effect> = z.discriminatedUnion("type", [
@@ -43,7 +53,7 @@ const effect: z.ZodType<Effect> = z.discriminatedUnion("type", [
 /** What an actor answered to one envelope. */
 export const fromWorker = z.strictObject({
   envelope: id,
-  state: z.string().max(STATE_BYTES_MAX),
+  state,
   effects: z.array(effect).max(Math.max(EFFECTS_PER_STEP_MAX, CALLS_PER_TURN_MAX)),
   ending: z.strictObject({
     status: z.enum(["done", "failed", "cancelled"]),
@@ -52,6 +62,20 @@ export const fromWorker = z.strictObject({
     reason: text.optional(),
   }).optional(),
 });
+
+const withLargeMessages = fromWorker.refine(
+  ({ effects }) =>
+    effects.every((effect) =>
+      !("message" in effect) || bytesOfJson(JSON.stringify(effect.message)) <= MESSAGE_BYTES_MAX
+    ),
+  `a message is longer than ${MESSAGE_BYTES_MAX} bytes`,
+);
+
+/** What a worker says. Only a large body is looked through for messages that are too large. */
+export function answerIn(body: Uint8Array): z.ZodSafeParseResult<Step> {
+  const schema = body.length > MESSAGE_BYTES_MAX ? withLargeMessages : fromWorker;
+  return schema.safeParse(jsonOf(body));
+}
 
 export const fromCell = z.discriminatedUnion("t", [
   z.strictObject({ t: z.literal("failed"), worker: z.int(), reason: z.string().max(10_000) }),
@@ -76,10 +100,12 @@ export function toolReport(body: Uint8Array): z.infer<typeof report> | null {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** What a body says, or undefined, which fits no schema. */
+/** What a body says, in well-formed texts; or undefined, which fits no schema. */
 export function jsonOf(body: Uint8Array): unknown {
   try {
-    return JSON.parse(utf8.decode(body));
+    const json = utf8.decode(body);
+    const said = JSON.parse(json);
+    return maySayIllFormed(json) ? wellFormedWithin(said) : said;
   } catch {
     return undefined;
   }

@@ -14,7 +14,7 @@ import {
   TERMINATE_GRACE_MS,
   WORKERS_PER_CELL_MAX,
 } from "../core/limits.ts";
-import { fromCell, fromWorker, jsonOf } from "./frames.ts";
+import { answerIn, fromCell, jsonOf } from "./frames.ts";
 import type { Fault } from "../core/delivery.ts";
 import type { Cells, Clock, Log } from "../ports.ts";
 import type { Child } from "../ports.ts";
@@ -245,7 +245,7 @@ export class CellPool implements Cells {
   }
 
   #onAnswer(worker: number, seat: Seat, body: Uint8Array): void {
-    const answer = fromWorker.safeParse(jsonOf(body));
+    const answer = answerIn(body);
     if (!answer.success) {
       const reason = `its answer breaks the schema: ${answer.error.issues[0].message}`;
       this.#fail(worker, reason, "own");

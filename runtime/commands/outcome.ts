@@ -5,6 +5,7 @@
 import type { Statement } from "../../db/unit.ts";
 import type { Command } from "../core/command.ts";
 import type { Address, Effect, Message } from "../core/protocol.ts";
+import { wellFormed } from "../core/text.ts";
 import type { PerformedBy, Tool } from "../core/toolkit/mod.ts";
 
 /** `anyway`: what is true even when nobody wants the outcome any more, such as what it cost. */
@@ -71,8 +72,8 @@ export function answer(
     readonly log?: string;
   },
 ): Message {
-  const more = { ...is_error ? { is_error } : {}, ...log ? { log } : {} };
-  return { type: "tool.replied", call_id, content, ...more };
+  const more = { ...is_error ? { is_error } : {}, ...log ? { log: wellFormed(log) } : {} };
+  return { type: "tool.replied", call_id, content: wellFormed(content), ...more };
 }
 
 /** What an actor is told of an effect that did not come off. */

@@ -3,8 +3,9 @@ import { findAgent } from "../../db/definitions.ts";
 import { parentOf, repeatsAbove } from "../../db/tasks.ts";
 import { type NewTask, treeHasRoom } from "../../db/tasks.ts";
 import { byText, type VerbOf } from "../core/command.ts";
-import { DEPTH_MAX, TASKS_PER_TREE_MAX } from "../core/limits.ts";
+import { CHILD_INSTRUCTION_BYTES_MAX, DEPTH_MAX, TASKS_PER_TREE_MAX } from "../core/limits.ts";
 import { Refusal } from "../core/refusal.ts";
+import { fits } from "../core/text.ts";
 import { starting } from "./starting.ts";
 import type { Verb } from "./work.ts";
 
@@ -28,6 +29,13 @@ export const startChild: Verb<VerbOf<"start_child">, { task_id: string }> = asyn
   const depth_max = parent.budget.depth ?? DEPTH_MAX;
   if (depth > depth_max) {
     throw new Refusal("depth", `The tree may be ${depth_max} levels deep, no deeper`);
+  }
+  if (!fits(instruction, CHILD_INSTRUCTION_BYTES_MAX)) {
+    throw new Refusal(
+      "task_instruction",
+      `With what it follows from, the instruction is longer than ${CHILD_INSTRUCTION_BYTES_MAX} ` +
+        "bytes of JSON: write it to a file",
+    );
   }
   if (repeats) {
     throw new Refusal(

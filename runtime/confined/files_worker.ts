@@ -1,5 +1,5 @@
 /** Inside the files actor: reads, writes and searches one tree's workspace folder. */
-import { headAndTail } from "../core/text.ts";
+import { headAndTailInBytes } from "../core/text.ts";
 import {
   FILE_BYTES_MAX,
   LISTED_FILES_MAX,
@@ -234,7 +234,7 @@ async function* walk(
 }
 
 function cut(text: string): string {
-  return headAndTail(
+  return headAndTailInBytes(
     text,
     TOOL_RESULT_BYTES_MAX,
     (left_out) => `… ${left_out} characters left out: read by lines …`,

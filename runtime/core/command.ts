@@ -15,20 +15,21 @@ import {
   PRIORITY_MAX,
   TIMEOUT_SECONDS_MAX,
 } from "./limits.ts";
+import { fits } from "./text.ts";
 
 const name = z.string().min(1).max(NAME_CHARS_MAX);
 const id = z.string().min(1).max(ID_CHARS_MAX);
 
-/** Bounded in bytes of UTF-8, which is what it costs; the issue is that of a text that is too long. */
+/** Bounded in bytes of JSON, as everything that it becomes a part of; the issue is that of a text that is too long. */
 const instruction = z.string().trim().min(1, "must not be empty").check(({ value, issues }) => {
-  if (new TextEncoder().encode(value).length <= INSTRUCTION_BYTES_MAX) return;
+  if (fits(value, INSTRUCTION_BYTES_MAX)) return;
   issues.push({
     code: "too_big",
     origin: "string",
     maximum: INSTRUCTION_BYTES_MAX,
     inclusive: true,
     input: value,
-    message: `must not be longer than ${INSTRUCTION_BYTES_MAX} bytes`,
+    message: `must not be longer than ${INSTRUCTION_BYTES_MAX} bytes of JSON`,
   });
 });
 

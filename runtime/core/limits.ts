@@ -3,9 +3,10 @@
  * agents at once, the default timeout) comes from the environment instead and starts from here.
  */
 
-// What people and agents may hand in.
+// What people and agents may hand in. Instruction, result, message, state and frame are measured as bytes
+// of UTF-8 JSON, and each bound is made of those before it: what one door admits no later one refuses.
 
-/** Longest instruction, in UTF-8 bytes: a long specification fits; it is repeated in every prompt. */
+/** Longest instruction: a long specification fits; it is repeated in every prompt. */
 export const INSTRUCTION_BYTES_MAX = 100 * 1024;
 /** Largest HTTP request body: an instruction with JSON escapes around it, and room for the rest. */
 export const REQUEST_BYTES_MAX = 1024 * 1024;
@@ -60,21 +61,32 @@ export const DESCRIPTION_CHARS_MAX = 200;
 /** Messages and characters of a task's journal that its after-task agents and its supervisor are shown. */
 export const TAIL_MESSAGES_MAX = 20;
 export const TAIL_CHARS_MAX = 8_000;
+/** Longest instruction of a task that follows from another: that one's, its result and its journal's end. */
+export const CHILD_INSTRUCTION_BYTES_MAX = INSTRUCTION_BYTES_MAX + RESULT_BYTES_MAX +
+  4 * TAIL_CHARS_MAX;
 
 // Mailboxes, steps and retries.
 
 /** Envelopes that may wait for one actor; a sender beyond it is refused and retries later. */
 export const MAILBOX_MAX = 1_000;
-/** Largest message in bytes: the largest result many times over. */
-export const MESSAGE_BYTES_MAX = 900 * 1024;
+/**
+ * Largest message. A child's result and reason, which double as JSON inside JSON, take four results of it;
+ * a tool's result with its log takes six; a model's reply, which may name many files, has the rest.
+ */
+export const MESSAGE_BYTES_MAX = 9 * RESULT_BYTES_MAX;
 /** First size of a socket's read buffer: holds what a busy turn brings; grows to one largest frame. */
 export const READ_BYTES = 64 * 1024;
-/** Largest frame on a cell's socket: a largest message with a largest state, and their names. */
-export const FRAME_BYTES_MAX = 1280 * 1024;
 /** Effects that one step may ask for: as many as a turn has calls, and some of the runtime's own. */
 export const EFFECTS_PER_STEP_MAX = 64;
-/** Largest state of an actor in bytes: it is written at every step. */
-export const STATE_BYTES_MAX = 256 * 1024;
+/** Largest state of an actor, written at every step: what it was told, how it ends, and its open calls. */
+export const STATE_BYTES_MAX = CHILD_INSTRUCTION_BYTES_MAX + RESULT_BYTES_MAX +
+  3 * 1024 * CALLS_PER_TURN_MAX;
+/**
+ * Largest frame on a cell's socket. Down: a message and a state. Up: a state, which is a text there and
+ * doubles, the arguments of a largest reply's calls, and an ending's three texts.
+ */
+export const FRAME_BYTES_MAX = 2 * STATE_BYTES_MAX + MESSAGE_BYTES_MAX + 3 * RESULT_BYTES_MAX +
+  16 * 1024;
 /** Times an envelope is handed to a worker before it is buried: a fault that passes, passes in three. */
 export const ATTEMPTS_MAX = 3;
 /** First pause before an envelope is tried again; doubles each time. */
@@ -341,6 +353,8 @@ export const STORE_GROUPS_AT_ONCE = 2;
 export const STORE_CACHE_KIB = 64 * 1024;
 /** Pages of the log after which it is written back: hot pages are written once for many commits. */
 export const STORE_CHECKPOINT_PAGES = 8_000;
+/** Groups after which the data folder is told how far the database has come: few files to write. */
+export const STORE_STAMP_GROUPS = 256;
 /** Nothing committed for so long is idle: then the log is written back, in the pauses even of a probe. */
 export const STORE_IDLE_MS = 500;
 /** How long a finished effect and an ended tree's reviews stay for a person who looks into a fault. */

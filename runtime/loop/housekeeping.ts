@@ -1,22 +1,22 @@
 /** Keeps the database small and whole: clears old rows away, and writes the log back when it is quiet. */
 import { clearing } from "../../db/housekeeping.ts";
-import type { Store } from "../../db/store.ts";
+import { commitAndTell, type Committing } from "../commands/commit.ts";
 import { HOUSEKEEPING_EVERY_MS, HOUSEKEEPING_ROWS_MAX, STORE_IDLE_MS } from "../core/limits.ts";
 import type { Child, Clock } from "../ports.ts";
 
+interface HousekeepingPorts extends Committing {
+  readonly clock: Clock;
+}
+
 export class Housekeeping implements Child {
   readonly gone: Promise<string | null>;
-  readonly #store: Pick<Store, "commit" | "writeBackWhenIdle">;
-  readonly #clock: Clock;
+  readonly #ports: HousekeepingPorts;
   readonly #waits = new Map<() => Promise<number>, () => void>();
   #end!: (reason: string | null) => void;
   #stopped = false;
 
-  constructor(
-    { store, clock }: { store: Pick<Store, "commit" | "writeBackWhenIdle">; clock: Clock },
-  ) {
-    this.#store = store;
-    this.#clock = clock;
+  constructor(ports: HousekeepingPorts) {
+    this.#ports = ports;
     this.gone = new Promise((resolve) => this.#end = resolve);
     this.#again(this.#clear, HOUSEKEEPING_EVERY_MS);
     this.#again(this.#writeBack, STORE_IDLE_MS);
@@ -33,7 +33,7 @@ export class Housekeeping implements Child {
     if (this.#stopped) return;
     this.#waits.set(
       chore,
-      this.#clock.after(ms, () => {
+      this.#ports.clock.after(ms, () => {
         chore().then((next) => this.#again(chore, next), (error) => this.#end(error.message));
       }),
     );
@@ -41,15 +41,15 @@ export class Housekeeping implements Child {
 
   /** A full round is followed by the next one at once, with room for others' commits in between. */
   readonly #clear = async (): Promise<number> => {
-    const unit = clearing(this.#clock.now());
-    const result = await this.#store.commit(unit);
+    const unit = clearing(this.#ports.clock.now());
+    const result = await commitAndTell(this.#ports, unit, () => ({}));
     const full = result.ok &&
       unit.some((each) => result.rows.of(each).length >= HOUSEKEEPING_ROWS_MAX);
     return full ? STORE_IDLE_MS : HOUSEKEEPING_EVERY_MS;
   };
 
   readonly #writeBack = async (): Promise<number> => {
-    await this.#store.writeBackWhenIdle();
+    await this.#ports.store.writeBackWhenIdle();
     return STORE_IDLE_MS;
   };
 }

@@ -20,6 +20,7 @@ import {
 import { OFFLINE } from "../core/model/offline.ts";
 import { assemblePrompt, conversation, mediaNamed } from "../core/model/prompt.ts";
 import type { Message } from "../core/protocol.ts";
+import { bytesOfJson, wellFormed, wellFormedWithin } from "../core/text.ts";
 import { definitionOf } from "../core/toolkit/mod.ts";
 import {
   coveredBy,
@@ -87,8 +88,8 @@ async function askModel(
   }
   if ("failed" in answer) return failure(asked, answer);
   const { reply, cost: anyway } = answer;
-  const message: Message = { type: "model.replied", turn, ...reply, prompt };
-  if (JSON.stringify(message).length > MESSAGE_BYTES_MAX) {
+  const message: Message = wellFormedWithin({ type: "model.replied", turn, ...reply, prompt });
+  if (bytesOfJson(JSON.stringify(message)) > MESSAGE_BYTES_MAX) {
     const reason = `The model's reply is longer than ${MESSAGE_BYTES_MAX} bytes`;
     return { type: "replied", anyway, reply: { type: "model.failed", turn, reason } };
   }
@@ -175,7 +176,7 @@ async function compacted(
   // Part of a prompt whose size is known: its own can only be smaller.
   const answer = await spend(ports, config, asked, request, size, signal);
   if ("failed" in answer) return failure(asked, answer);
-  const summary = textOf(answer.reply.content);
+  const summary = wellFormed(textOf(answer.reply.content));
   if (summary === "") {
     const reason = "The conversation is too long for the model, and its summary came out empty";
     return { type: "replied", anyway: answer.cost, reply: { type: "model.failed", turn, reason } };
@@ -191,8 +192,9 @@ async function compacted(
 /** What becomes of a turn that has no reply: its task fails, or its whole tree does. */
 function failure(
   { turn, journal }: AskedTurn,
-  { failed: reason, concerns, cost: anyway }: Unspent,
+  { failed, concerns, cost: anyway }: Unspent,
 ): Outcome {
+  const reason = wellFormed(failed);
   if (concerns === "tree") {
     return { type: "tree_failed", reason, anyway };
   }

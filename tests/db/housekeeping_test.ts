@@ -27,6 +27,14 @@ async function treesInCopyOf({ folder }: { folder: string }): Promise<number> {
   }
 }
 
+const keeping = ({ store }: TempStore, clock: HandClock) =>
+  new Housekeeping({
+    store,
+    clock,
+    news: { publish() {} },
+    loop: { wake() {}, drop() {}, expect() {} },
+  });
+
 const review = (tree: { tree_id: string; root_id: string }, id: string) =>
   addReview({
     id,
@@ -64,7 +72,7 @@ Deno.test("a copy of the database file alone holds everything after a stop", asy
 Deno.test("a store in which nothing is committed for a while writes its log back, and once", async () => {
   await using db = await tempStore({ seeded: true });
   const clock = new HandClock();
-  const housekeeping = new Housekeeping({ store: db.store, clock });
+  const housekeeping = keeping(db, clock);
   await addTestTree(db);
   const look = async () => {
     await until("it waits again", () => clock.waits[0] === STORE_IDLE_MS);
@@ -109,16 +117,24 @@ Deno.test("an effect is cleared away a day after its outcome, an open one never"
   assert.match(await refusal(db.store, [finishEffect({ key: "done", now: 11 })]), /has an outcome/);
 });
 
-Deno.test("reviews are cleared away a day after their tree has ended, those of a live one never", async () => {
+Deno.test("reviews are cleared away a day after their tree has ended, undecided ones never", async () => {
   await using db = await tempStore({ seeded: true });
   const [ended, live] = [await addTestTree(db), await addTestTree(db)];
-  await db.commit([review(ended, "a"), review(live, "b")]);
+  const open = addReview({
+    id: "c",
+    tree_id: ended.tree_id,
+    task_id: ended.root_id,
+    call_id: "c",
+    issue: "Look at this when you can",
+    blocking: false,
+  }, 1);
+  await db.commit([review(ended, "a"), review(live, "b"), open]);
   const end = endTask(ended.root_id, { status: "done", result: "2" }, "envelope", 10);
   await db.commit(end.unit);
   await db.commit(clearing(10 + KEPT_MS));
-  assert.deepEqual(await idsIn(db, "reviews"), ["a", "b"]);
+  assert.deepEqual(await idsIn(db, "reviews"), ["a", "b", "c"]);
   await db.commit(clearing(11 + KEPT_MS));
-  assert.deepEqual(await idsIn(db, "reviews"), ["b"]);
+  assert.deepEqual(await idsIn(db, "reviews"), ["b", "c"]);
 });
 
 Deno.test("an idempotency key is cleared away when it may be used again", async () => {
@@ -135,7 +151,7 @@ Deno.test("more old rows than one round removes are gone after the next rounds, 
   const keys = Array.from({ length: HOUSEKEEPING_ROWS_MAX + 1 }, (_, at) => `key${at}`);
   await db.commit(keys.map((key) => rememberAnswer(key, "{}", {}, 1)));
   const clock = new HandClock();
-  const housekeeping = new Housekeeping({ store: db.store, clock });
+  const housekeeping = keeping(db, clock);
   clock.advance(HOUSEKEEPING_EVERY_MS);
   await until("one round is over", async () => (await idsIn(db, "idempotency_keys")).length === 1);
   await until("the next one is near", () => clock.waits.length === 2);

@@ -3,6 +3,7 @@ import { claimActor, claimOf } from "../../db/actors.ts";
 import { noteEntry } from "../../db/entries.ts";
 import { deliveredOf, enqueue, putBack, takeFirst } from "../../db/envelopes.ts";
 import { openStore, type Store, StoreError } from "../../db/store.ts";
+import { addReview } from "../../db/reviews.ts";
 import { endTask } from "../../db/endings.ts";
 import type { Statement } from "../../db/unit.ts";
 import { MAILBOX_MAX, MESSAGE_BYTES_MAX, STORE_GROUP_MAX } from "../../runtime/core/limits.ts";
@@ -321,6 +322,20 @@ Deno.test("a text with every kind of character and a large one come back as they
   const back = rows.map(({ message_json }) => JSON.parse(message_json).text as string);
   assert.deepEqual(back.map(({ length }) => length), texts.map(({ length }) => length));
   assert.ok(back.every((text, at) => text === texts[at]));
+});
+
+Deno.test("a text with a NUL is refused with its whole unit instead of being kept up to there", async () => {
+  await using db = await tempStore({ seeded: true });
+  const tree = await addTestTree(db);
+  const said = { id: "r", tree_id: tree.tree_id, task_id: tree.root_id, call_id: null };
+  const review = addReview({ ...said, issue: "before\0after", blocking: false }, 1);
+  const before = await everyRow(db.store, TABLES);
+  const reason = await refusal(db.store, [note(tree, "n"), review]);
+  assert.match(reason, /NUL character cannot be kept.*insert into "reviews"/);
+  assert.equal(await everyRow(db.store, TABLES), before);
+  await db.commit([addReview({ ...said, issue: "😀 half: \ud83d.", blocking: false }, 1)]);
+  const rows = await db.store.read.selectFrom("reviews").select("issue").execute();
+  assert.deepEqual(rows, [{ issue: "😀 half: \uFFFD." }]);
 });
 
 Deno.test("the reading connection cannot write", async () => {

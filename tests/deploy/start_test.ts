@@ -1,8 +1,10 @@
 /** Starting in a way that cannot work: one clear sentence, exit code 78, and no stack. */
 import assert from "node:assert/strict";
 import { EXIT } from "../../runtime/core/exit.ts";
+import { done, getJson } from "../support/api.ts";
 import { tempFolder } from "../support/folder.ts";
 import { type Ended, runLauncher, startTroupe } from "../support/troupe.ts";
+import { until } from "../support/until.ts";
 
 /** It must say one sentence that has these words, and end with 78. A new database is seeded first. */
 function assertRefused({ code, stdout, stderr }: Ended, ...words: RegExp[]): void {
@@ -170,6 +172,97 @@ Deno.test("a seed command seeds once, and a second one writes nothing", async ()
   const second = await runLauncher(["seed"], env);
   assert.equal(second.code, EXIT.ok, second.stderr);
   assert.match(second.stderr, /Seeded 0 definitions/);
+});
+
+/** Starts in a data folder, has a task done, and ends it without a word, as a power cut would. */
+async function useAndKill(data_dir: string): Promise<void> {
+  const troupe = await startTroupe({ env: { DATA_DIR: data_dir } });
+  const kernel = await troupe.kernelPid();
+  await done(troupe.url, { instruction: "Compute 1 + 1" });
+  // The folder hears of the newest stamp a moment after the commit.
+  const stamps = async () =>
+    JSON.parse(await Deno.readTextFile(`${data_dir}/database.json`))["file:troupe.db"].stamp;
+  await until("a stamp", async () => await stamps() > 1);
+  Deno.kill(troupe.pid, "SIGKILL");
+  Deno.kill(kernel, "SIGKILL");
+  await troupe.stop().catch(() => {});
+}
+
+async function treesOf(data_dir: string): Promise<number> {
+  const troupe = await startTroupe({ env: { DATA_DIR: data_dir } });
+  try {
+    return (await getJson<{ items: unknown[] }>(`${troupe.url}/api/trees`)).items.length;
+  } finally {
+    await troupe.stop();
+  }
+}
+
+Deno.test("a copy of the database file alone has everything after a stop", async () => {
+  await using folder = await tempFolder();
+  const env = { DATA_DIR: `${folder.path}/first` };
+  const troupe = await startTroupe({ env });
+  await done(troupe.url, { instruction: "Compute 1 + 1" });
+  assert.equal(await troupe.stop(), EXIT.ok);
+  await Deno.mkdir(`${folder.path}/second`);
+  await Deno.copyFile(`${folder.path}/first/troupe.db`, `${folder.path}/second/troupe.db`);
+  assert.equal(await treesOf(`${folder.path}/second`), 1);
+});
+
+Deno.test("a used data folder without its database is refused, not seeded anew, until it is back", async () => {
+  await using folder = await tempFolder();
+  const env = { DATA_DIR: folder.path };
+  const [file, aside] = [`${folder.path}/troupe.db`, `${folder.path}/aside.db`];
+  assert.equal((await runLauncher(["seed"], env)).code, EXIT.ok);
+  await Deno.rename(file, aside);
+  for (const command of ["start", "seed"]) {
+    const ended = await runLauncher([command], env);
+    assertRefused(ended, new RegExp(file), /is missing or empty/, /restore a backup/, /DATA_DIR/);
+    assert.doesNotMatch(ended.stderr, /Seeded/);
+  }
+  await Deno.writeTextFile(file, "");
+  assertRefused(await runLauncher(["start"], env), /is missing or empty/);
+  await Deno.rename(aside, file);
+  assert.equal((await runLauncher(["seed"], env)).code, EXIT.ok);
+});
+
+Deno.test("a used data folder with a database of another one is refused", async () => {
+  await using folder = await tempFolder();
+  const of = (name: string) => ({ DATA_DIR: `${folder.path}/${name}` });
+  for (const name of ["a", "b"]) {
+    assert.equal((await runLauncher(["seed"], of(name))).code, EXIT.ok);
+  }
+  await Deno.copyFile(`${folder.path}/a/troupe.db`, `${folder.path}/b/troupe.db`);
+  assertRefused(await runLauncher(["start"], of("b")), /b\/troupe.db is another database/);
+});
+
+Deno.test("a killed kernel's data folder without its -wal is refused, and its marker is the way out", async () => {
+  await using folder = await tempFolder();
+  await useAndKill(folder.path);
+  for (const file of ["troupe.db-wal", "troupe.db-shm"]) {
+    await Deno.remove(`${folder.path}/${file}`);
+  }
+  const ended = await runLauncher(["start"], { DATA_DIR: folder.path });
+  assertRefused(ended, /latest commits are missing/, /-wal/, /remove/, /database\.json/);
+  await Deno.remove(`${folder.path}/database.json`);
+  await treesOf(folder.path);
+});
+
+Deno.test("a killed kernel's log may be written back by another program", async () => {
+  await using folder = await tempFolder();
+  await useAndKill(folder.path);
+  const { default: Database } = await import("libsql");
+  new Database(`${folder.path}/troupe.db`).close();
+  assert.equal(await treesOf(folder.path), 1);
+});
+
+Deno.test("a data folder that was moved as a whole knows its database", async () => {
+  await using folder = await tempFolder();
+  const [before, after] = [`${folder.path}/before`, `${folder.path}/after`];
+  assert.equal((await runLauncher(["seed"], { DATA_DIR: before })).code, EXIT.ok);
+  await Deno.rename(before, after);
+  assert.equal((await runLauncher(["seed"], { DATA_DIR: after })).code, EXIT.ok);
+  await Deno.remove(`${after}/troupe.db`);
+  assertRefused(await runLauncher(["start"], { DATA_DIR: after }), /after\/troupe.db/);
 });
 
 /** A data folder that was used by a kernel, which then was killed. */

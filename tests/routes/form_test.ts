@@ -1,5 +1,6 @@
 /** A person's form means the same as an API's body, and its mistakes are told in their words. */
 import assert from "node:assert/strict";
+import { readAs } from "../../routes/http/body.ts";
 import { typed } from "../../routes/http/form.ts";
 import { mistakeIn } from "../../routes/pages/home/mistake.ts";
 import { begin, disable_tool } from "../../runtime/core/command.ts";
@@ -28,6 +29,7 @@ for (
     ["no task", {}, 400, EMPTY],
     ["a task of blanks", { instruction: " \n " }, 400, EMPTY],
     ["a task that is too long", { instruction: "ü".repeat(INSTRUCTION_BYTES_MAX) }, 413, /204800/],
+    ["a task with a NUL", { instruction: "a\0b" }, 400, "The task must not have a NUL character."],
     ["a timeout of no seconds", { instruction: "x", timeout_seconds: "0" }, 400, TIMEOUT],
     ["half a second", { instruction: "x", timeout_seconds: "0.5" }, 400, TIMEOUT],
     ["a timeout that is left empty", { instruction: "x", timeout_seconds: "" }, 400, TIMEOUT],
@@ -36,8 +38,9 @@ for (
   ] as [string, Record<string, string>, number, string | RegExp][]
 ) {
   Deno.test(`a form with ${what} is answered with ${status} and a sentence`, () => {
-    const read = begin.safeParse({ ...typed(begin, form), verb: "begin" });
-    const mistake = mistakeIn(form, read.error!.issues);
+    const read = readAs(begin, { ...typed(begin, form), verb: "begin" });
+    assert.ok(!read.success);
+    const mistake = mistakeIn(form, read.issues);
     assert.equal(mistake.status, status);
     if (typeof text === "string") assert.equal(mistake.text, text);
     else assert.match(mistake.text, text);

@@ -86,6 +86,8 @@ for (
     ["an instruction over the limit in bytes, not in characters", {
       instruction: "ü".repeat(INSTRUCTION_BYTES_MAX / 2 + 1),
     }, "instruction"],
+    ["an instruction with a NUL", { instruction: "before\0after" }, "instruction"],
+    ["a NUL deep inside", { ...fine, budget: { tasks: "1\0" } }, "budget.tasks"],
     ["an unknown agent", { ...fine, agent: "nobody" }, "agent"],
     ["an agent that is no text", { ...fine, agent: 7 }, "agent"],
     ["priority 10", { ...fine, priority: 10 }, "priority"],

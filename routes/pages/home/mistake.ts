@@ -1,6 +1,7 @@
 /** What is wrong with a task that a person handed in, said to them in a sentence. */
 import type * as z from "zod";
 import { INSTRUCTION_BYTES_MAX, TIMEOUT_SECONDS_MAX } from "../../../runtime/core/limits.ts";
+import { bytesOf } from "../../../runtime/core/text.ts";
 import type { Form } from "../../http/form.ts";
 
 export interface Mistake {
@@ -16,10 +17,11 @@ export function mistakeIn(form: Form, [issue]: readonly z.core.$ZodIssue[]): Mis
   const mistake = (text: string, status: 400 | 413 = 400) => ({ status, text, instruction });
   switch (issue.path.join(".")) {
     case "instruction": {
+      if (issue.code === "custom") return mistake(`The task ${issue.message}.`);
       if (issue.code !== "too_big") {
         return mistake("Write what should be done: the task is empty.");
       }
-      const bytes = new TextEncoder().encode(instruction).length;
+      const bytes = bytesOf(instruction);
       return mistake(
         `The task is ${bytes} bytes long; at most ${INSTRUCTION_BYTES_MAX} are possible.`,
         413,

@@ -164,7 +164,7 @@ export function tailOf(journal: readonly Message[]): string {
   // task reads the same whenever it is gone through again.
   const lines = conversation(journal).slice(-TAIL_MESSAGES_MAX)
     .map((message) => JSON.stringify(message).slice(0, TAIL_CHARS_MAX));
-  return `<journal>\n${lines.join("\n").slice(-TAIL_CHARS_MAX)}\n</journal>`;
+  return `<journal>\n${lines.join("\n").slice(-TAIL_CHARS_MAX).toWellFormed()}\n</journal>`;
 }
 
 /** What arguments looked like that could not be read is our own note. */

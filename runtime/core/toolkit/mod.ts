@@ -10,6 +10,7 @@ import {
   TERMINAL_SECONDS_MAX,
 } from "../limits.ts";
 import type { OfferedTool } from "../model/messages.ts";
+import { fits } from "../text.ts";
 import { toolDraft, type WrittenTool } from "./written_tool.ts";
 
 /**
@@ -47,7 +48,10 @@ export interface Tool {
 
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, "a name in snake_case, at most 64 long");
 const path = z.string().min(1).max(1024).describe("relative to the workspace, for example a/b.txt");
-const words = z.string().trim().min(1).max(INSTRUCTION_BYTES_MAX);
+const words = z.string().trim().min(1).max(INSTRUCTION_BYTES_MAX).refine(
+  (text) => fits(text, INSTRUCTION_BYTES_MAX),
+  `at most ${INSTRUCTION_BYTES_MAX} bytes of JSON`,
+);
 
 function tool(
   name: string,
