@@ -12,7 +12,7 @@ import {
 } from "../core/limits.ts";
 import type { FromCell } from "./frames.ts";
 import { Inbox } from "./inbox.ts";
-import { CELL, FrameWriter, readFrames, type ToCell } from "../confined/wire.ts";
+import { CELL, FrameWriter, NONCE, readFrames, type ToCell } from "../confined/wire.ts";
 
 interface Hosted {
   readonly worker: Worker;
@@ -36,6 +36,8 @@ let refilling = false;
 
 const connection = await Deno.connect({ transport: "unix", path: Deno.args[0] });
 const out = new FrameWriter(connection, () => Deno.exit(0));
+// Before anything else: a kernel listens to nobody whom it has not started itself.
+out.write(CELL, Deno.env.get(NONCE)!);
 
 setInterval(beat, BEAT_EVERY_MS);
 beat();

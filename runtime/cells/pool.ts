@@ -18,9 +18,9 @@ import { answerIn, fromCell, jsonOf } from "./frames.ts";
 import type { Fault } from "../core/delivery.ts";
 import type { Cells, Clock, Log } from "../ports.ts";
 import type { Child } from "../ports.ts";
-import { CellProcess, type Usage } from "../confined/process.ts";
+import { CellProcess, type ProcessUsage } from "../confined/process.ts";
 import { type Confined, type Layers, SEALED } from "../confined/sandbox.ts";
-import { CELL, type ToCell } from "../confined/wire.ts";
+import { CELL, NONCE, type ToCell } from "../confined/wire.ts";
 
 interface Seat {
   readonly cell: Cell;
@@ -280,7 +280,7 @@ export class CellPool implements Cells {
     };
     look();
     let callOffMemory = () => {};
-    let before: Usage | null = null;
+    let before: ProcessUsage | null = null;
     let restless = 0;
     const weigh = async () => {
       const busy = [...this.#seats.values()].some((seat) => seat.cell === cell && seat.envelope);
@@ -392,6 +392,7 @@ function program(socket: string, config: CellsConfig): Confined {
       `--allow-read=${config.code},${socket}`,
       `--allow-write=${socket}`,
       `--allow-net=unix:${socket}`,
+      `--allow-env=${NONCE}`,
       `${config.code}runtime/cells/cell.ts`,
       socket,
     ],

@@ -1,8 +1,9 @@
 /**
  * A subprocess that hosts code which the kernel does not trust: its own process group and its own
- * socket, whose other end identifies it. What it sends and prints is bounded here.
+ * socket, where it has to name the nonce that it was given. What it sends and prints is bounded here.
  */
 import {
+  CALLERS_MAX,
   CELL_END_GRACE_MS,
   CELL_LOG_BYTES_MAX,
   CELL_LOG_DRAINED_MAX,
@@ -13,10 +14,10 @@ import {
 import type { Clock } from "../ports.ts";
 import { confine, type Confined, killGroup, type Layers, plain } from "./sandbox.ts";
 import type { Child } from "../ports.ts";
-import { FrameWriter, readFrames } from "./wire.ts";
+import { beginsWith, FrameWriter, NONCE, readFrames } from "./wire.ts";
 
 /** User and system time, and resident memory. */
-export interface Usage {
+export interface ProcessUsage {
   readonly cpu_ms: number;
   readonly bytes: number;
 }
@@ -41,7 +42,8 @@ export class CellProcess implements Child {
   }
 
   /**
-   * Starts the process and waits until it has connected to its own socket.
+   * Starts the process and waits until it has connected to its own socket and named its nonce.
+   * @param program may read the variable `NONCE`
    * @param socket where it connects; nobody else may, so it is removed then
    * @throws {Error} when it ends before or does not connect in time
    */
@@ -49,7 +51,8 @@ export class CellProcess implements Child {
     await Deno.remove(socket).catch(() => {});
     const listener = Deno.listen({ transport: "unix", path: socket });
     try {
-      this.#process = spawn(program, layers);
+      const nonce = crypto.randomUUID();
+      this.#process = spawn({ ...program, env: { ...program.env, [NONCE]: nonce } }, layers);
       const room = { kept: CELL_LOG_BYTES_MAX, drained: CELL_LOG_DRAINED_MAX };
       // A pipe that breaks has nothing more to say: the process's own end says why.
       const printed = [this.#process.stdout, this.#process.stderr]
@@ -60,8 +63,8 @@ export class CellProcess implements Child {
         killGroup(this.#process);
         await Promise.race([Promise.all(printed), this.#grace()]);
         this.#end(this.#reason ?? (signal ? `signal ${signal}` : `exit code ${code}`));
-      });
-      const connection = await this.#accept(listener);
+      }).catch((error: Error) => this.#end(this.#reason ?? error.message));
+      const connection = await this.#accept(listener, nonce);
       this.#out = new FrameWriter(connection, () => this.kill("its socket broke"));
       this.#read(connection);
     } finally {
@@ -96,7 +99,7 @@ export class CellProcess implements Child {
   }
 
   /** What the process has used so far, or null where it cannot be seen. */
-  async usage(): Promise<Usage | null> {
+  async usage(): Promise<ProcessUsage | null> {
     const folder = `/proc/${this.#process.pid}`;
     const read = await procfs([`${folder}/statm`, `${folder}/stat`]);
     if (read === null) return null;
@@ -109,24 +112,25 @@ export class CellProcess implements Child {
     };
   }
 
-  async #accept(listener: Deno.UnixListener): Promise<Deno.UnixConn> {
-    let callOff = () => {};
-    const late = new Promise<never>((_, reject) => {
-      callOff = this.clock.after(CELL_START_MS, () => {
-        reject(new Error(`${this.id} did not connect within ${CELL_START_MS} ms`));
-      });
+  /** Whoever does not name the nonce is turned away, and the next caller is heard. */
+  async #accept(listener: Deno.UnixListener, nonce: string): Promise<Deno.UnixConn> {
+    const known = Promise.withResolvers<Deno.UnixConn>();
+    const callOff = this.clock.after(CELL_START_MS, () => {
+      known.reject(new Error(`${this.id} did not connect within ${CELL_START_MS} ms`));
     });
-    const died = this.gone.then((reason) => {
-      throw new Error(`${this.id} ended before it connected: ${reason}`);
+    this.gone.then((reason) => {
+      known.reject(new Error(`${this.id} ended before it connected: ${reason}`));
     });
-    died.catch(() => {});
+    const callers = new Set<Deno.UnixConn>();
+    hear(listener, nonce, callers, known.resolve).catch(known.reject);
     try {
-      return await Promise.race([listener.accept(), late, died]);
+      return await known.promise;
     } catch (error) {
       this.kill("it did not connect");
       throw error;
     } finally {
       callOff();
+      callers.forEach(turnAway);
     }
   }
 
@@ -181,6 +185,33 @@ export class CellProcess implements Child {
   }
 }
 
+/** Listens until the listener closes. `callers` are those who have not said who they are. */
+async function hear(
+  listener: Deno.UnixListener,
+  nonce: string,
+  callers: Set<Deno.UnixConn>,
+  onKnown: (connection: Deno.UnixConn) => void,
+): Promise<void> {
+  for await (const caller of listener) {
+    // Whoever has been silent for the longest makes room.
+    if (callers.size === CALLERS_MAX) [...callers].slice(0, 1).forEach(turnAway);
+    callers.add(caller);
+    beginsWith(caller, nonce).catch(() => false).then((knows) => {
+      callers.delete(caller);
+      if (knows) onKnown(caller);
+      else turnAway(caller);
+    });
+  }
+}
+
+function turnAway(caller: Deno.UnixConn): void {
+  try {
+    caller.close();
+  } catch {
+    // It is closed already.
+  }
+}
+
 /** Linux's unit of memory on every machine that Deno is built for. */
 const PAGE_BYTES = 4096;
 
@@ -203,8 +234,9 @@ function spawn(program: Confined, layers: Layers): Deno.ChildProcess {
 async function procfs(paths: readonly string[]): Promise<string | null> {
   if (Deno.build.os !== "linux") return null;
   try {
-    const { success, stdout } = await new Deno.Command("cat", { args: [...paths], stderr: "null" })
-      .output();
+    // With a loader's variable in its surroundings nothing could be started.
+    const command = new Deno.Command("cat", { args: [...paths], clearEnv: true, stderr: "null" });
+    const { success, stdout } = await command.output();
     return success ? new TextDecoder().decode(stdout) : null;
   } catch {
     // Nothing can be started, as when no descriptor is free: then nothing is seen for a while.

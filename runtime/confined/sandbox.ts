@@ -4,7 +4,12 @@
  * in silence.
  */
 import type { Containment } from "../core/config.ts";
-import { type Limits, OUTPUT_BYTES_MAX, TOOL_LIMITS } from "../core/limits.ts";
+import {
+  NAMESPACE_TMP_BYTES,
+  OUTPUT_BYTES_MAX,
+  type ProcessLimits,
+  TOOL_LIMITS,
+} from "../core/limits.ts";
 
 /** What this machine can put around a process. */
 export interface Layers {
@@ -25,7 +30,7 @@ export interface Confined {
   readonly network: boolean;
   /** Where it starts; one of `read` or `write`. */
   readonly folder: string;
-  readonly limits: Limits;
+  readonly limits: ProcessLimits;
 }
 
 /** Looks what works here by doing it. */
@@ -43,8 +48,7 @@ export async function probeLayers(): Promise<Layers> {
   const works = async (layers: Layers) => {
     const { command, args } = confine(nothing, layers);
     try {
-      const io = { stdin: "null", stdout: "null", stderr: "null" } as const;
-      return (await new Deno.Command(command, { args, ...io }).output()).success;
+      return (await new Deno.Command(command, { args, ...QUIET }).output()).success;
     } catch {
       // Not installed, or not granted because it is not installed.
       return false;
@@ -92,8 +96,6 @@ export const SEALED = [
 const SYSTEM = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives"];
 /** What a program with network needs to find and trust a host. */
 const NETWORK = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl"];
-/** Room in the throw-away /tmp of a namespace. */
-const TMP_BYTES = 256 * 1024 * 1024;
 
 /** The command line with the layers that there are. */
 export function confine(
@@ -135,7 +137,9 @@ export function confine(
       "/proc",
       "--dev",
       "/dev",
-      ...["/dev/shm", "/tmp"].flatMap((path) => ["--size", String(TMP_BYTES), "--tmpfs", path]),
+      ...["/dev/shm", "/tmp"].flatMap((
+        path,
+      ) => ["--size", String(NAMESPACE_TMP_BYTES), "--tmpfs", path]),
       ...bind("--ro-bind", one.read),
       ...bind("--bind", one.write),
       // What bwrap itself made to hold all this has no size.
@@ -197,15 +201,17 @@ export async function runConfined(
   signal.addEventListener("abort", calledOff, { once: true });
   if (signal.aborted) calledOff();
   const output: Output = { text: "", room: OUTPUT_BYTES_MAX, dropped: 0 };
-  const reading = [process.stdout, process.stderr].map((stream) =>
-    collect(stream, output, onOutput)
+  const reading = Promise.all(
+    [process.stdout, process.stderr].map((stream) => collect(stream, output, onOutput)),
   );
+  // It is waited for below, after the process's end; one that breaks before is no fault unheard.
+  reading.catch(() => {});
   const { code, signal: died } = await process.status;
   clearTimeout(timer);
   signal.removeEventListener("abort", calledOff);
   // Whatever it left behind in its group holds the pipes open.
   killGroup(process);
-  await Promise.all(reading);
+  await reading;
   return { code, signal: died, output: output.text, dropped: output.dropped, stopped };
 }
 
@@ -219,17 +225,17 @@ export function killGroup(process: Deno.ChildProcess): void {
   } catch {
     // It has ended already; its group may still be there.
   }
-  try {
-    new Deno.Command("kill", {
-      args: ["-KILL", "--", `-${process.pid}`],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).output().catch(() => {});
-  } catch {
-    // Without a free descriptor nothing starts; what is left of the group loses its socket all the same.
-  }
+  const args = ["-KILL", "--", `-${process.pid}`];
+  const signal = async () => void await new Deno.Command("kill", { args, ...QUIET }).output();
+  // Without a free descriptor nothing starts; what is left of the group loses its socket all the same.
+  signal().catch(() => {});
 }
+
+/**
+ * A program that neither hears nor says anything. Nothing of the surroundings goes along: with a
+ * loader's variable such as `LD_LIBRARY_PATH` in them Deno lets nobody without every right start it.
+ */
+const QUIET = { clearEnv: true, stdin: "null", stdout: "null", stderr: "null" } as const;
 
 interface Output {
   text: string;

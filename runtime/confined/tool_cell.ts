@@ -1,9 +1,9 @@
 /**
  * A tool cell: the process in which one call of a tool runs that an agent wrote. It connects to the
- * kernel, gives up the right to do so again, loads the tool as one module, calls it once and reports.
+ * kernel, says which process it is, gives up the right to do so again, loads the tool as one module, calls it once and reports.
  * The code that it runs is hostile: nothing here protects the kernel, the process does.
  */
-import { CELL, FrameWriter, readFrames } from "./wire.ts";
+import { CELL, FrameWriter, NONCE, readFrames } from "./wire.ts";
 
 /** The call, as the kernel sends it. */
 export interface ToolJob {
@@ -27,6 +27,9 @@ Deno.permissions.revokeSync({ name: "read", path });
 Deno.permissions.revokeSync({ name: "write", path });
 
 const out = new FrameWriter(connection, () => Deno.exit(0));
+out.write(CELL, Deno.env.get(NONCE)!);
+Deno.env.delete(NONCE);
+Deno.permissions.revokeSync({ name: "env", variable: NONCE });
 await readFrames(connection, (_, body) => {
   perform(JSON.parse(new TextDecoder().decode(body)));
 });

@@ -17,7 +17,7 @@ import type { Child, Clock, Log, ToolOutcome, ToolRunner } from "../ports.ts";
 import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
 import type { ToolJob } from "./tool_cell.ts";
 import { TOO_LARGE, withinQuota } from "./quota.ts";
-import { CELL } from "./wire.ts";
+import { CELL, NONCE } from "./wire.ts";
 import { within, workspaceOf } from "./workspace.ts";
 import type { WrittenTool } from "../core/toolkit/written_tool.ts";
 import { toolReport } from "../cells/frames.ts";
@@ -327,6 +327,7 @@ export class ToolCells implements ToolRunner {
         `--allow-read=${[kit, socket, ...read, ...write].join(",")}`,
         `--allow-write=${[socket, ...write].join(",")}`,
         `--allow-net=${[`unix:${socket}`, ...net].join(",")}`,
+        `--allow-env=${NONCE}`,
         `${code}runtime/confined/tool_cell.ts`,
         socket,
       ],

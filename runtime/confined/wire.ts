@@ -10,6 +10,12 @@ import { FRAME_BYTES_MAX, READ_BYTES } from "../core/limits.ts";
 export const CELL = 0;
 const HEAD_BYTES = 8;
 
+/**
+ * The variable in which a process finds its nonce, which has to be the first frame that it sends: a
+ * process of a former kernel does not know it. No argument, for everybody may read those.
+ */
+export const NONCE = "TROUPE_NONCE";
+
 /** What the kernel tells a cell. `worker` numbers are the kernel's; a cell never makes one up. */
 export type ToCell =
   | { t: "hello"; kinds: Record<string, string>; spare: Record<string, number> }
@@ -55,6 +61,37 @@ export async function readFrames(
     filled -= start;
     if (filled === buffer.length) buffer = doubled(buffer);
   }
+}
+
+/**
+ * Whether the first frame is this text from the process itself. No byte is read beyond it, and a head
+ * that tells of another frame is the last thing that is read.
+ */
+export async function beginsWith(
+  connection: { read(into: Uint8Array): Promise<number | null> },
+  text: string,
+): Promise<boolean> {
+  const body = new TextEncoder().encode(text);
+  const head = await readWhole(connection, HEAD_BYTES);
+  if (head === null) return false;
+  const view = new DataView(head.buffer);
+  if (view.getUint32(0) !== body.length || view.getUint32(4) !== CELL) return false;
+  const said = await readWhole(connection, body.length);
+  return said !== null && said.every((byte, index) => byte === body[index]);
+}
+
+/** So many bytes, or null when there are fewer. */
+async function readWhole(
+  connection: { read(into: Uint8Array): Promise<number | null> },
+  length: number,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  const bytes = new Uint8Array(length);
+  for (let filled = 0; filled < length;) {
+    const count = await connection.read(bytes.subarray(filled));
+    if (count === null) return null;
+    filled += count;
+  }
+  return bytes;
 }
 
 function doubled(buffer: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -118,6 +118,8 @@ export const BEAT_EVERY_MS = 500;
 export const TERMINATE_GRACE_MS = 250;
 /** Share of one core that a cell may burn in the grace period before it counts as still spinning. */
 export const SPIN_CPU_SHARE = 0.5;
+/** Connections to one cell's socket that have not said who they are: its own, and leftovers. */
+export const CALLERS_MAX = 16;
 /** A cell that has not connected by then is killed; a loaded two-core machine needs under two seconds. */
 export const CELL_START_MS = 15_000;
 /** A file operation of the workspace actor; local disks answer in milliseconds. */
@@ -275,7 +277,7 @@ export const SUSPECT_CELLS_MAX = 4;
 // Processes that run what agents wrote.
 
 /** What the system lets one process use, with all that it starts. */
-export interface Limits {
+export interface ProcessLimits {
   /** Private memory, reservations included: a bare Deno reserves about 600 MB of it. */
   readonly memory_bytes: number;
   readonly cpu_seconds: number;
@@ -286,7 +288,7 @@ export interface Limits {
 }
 
 /** A cell of agents: half a gigabyte is reserved for each worker, used or not; the watch weighs it. */
-export const CELL_LIMITS: Limits = {
+export const CELL_LIMITS: ProcessLimits = {
   memory_bytes: 32 * 2 ** 30,
   cpu_seconds: 365 * 24 * 60 * 60,
   files: 1024,
@@ -294,7 +296,7 @@ export const CELL_LIMITS: Limits = {
   processes: 1024,
 };
 /** One call of a tool: some 400 MB of data beside Deno itself. */
-export const TOOL_LIMITS: Limits = {
+export const TOOL_LIMITS: ProcessLimits = {
   memory_bytes: 2 ** 30,
   cpu_seconds: 60,
   files: 256,
@@ -302,7 +304,7 @@ export const TOOL_LIMITS: Limits = {
   processes: 64,
 };
 /** The type checker, which reads much and writes nothing. */
-export const CHECK_LIMITS: Limits = {
+export const CHECK_LIMITS: ProcessLimits = {
   memory_bytes: 4 * 2 ** 30,
   cpu_seconds: 60,
   files: 256,
@@ -310,13 +312,15 @@ export const CHECK_LIMITS: Limits = {
   processes: 128,
 };
 /** A command in the terminal: compilers and test runners fit. */
-export const TERMINAL_LIMITS: Limits = {
+export const TERMINAL_LIMITS: ProcessLimits = {
   memory_bytes: 4 * 2 ** 30,
   cpu_seconds: 600,
   files: 1024,
   file_bytes: 256 * 2 ** 20,
   processes: 256,
 };
+/** Room in the throw-away /tmp of a process with namespaces: what a compiler leaves there. */
+export const NAMESPACE_TMP_BYTES = 256 * 2 ** 20;
 /** Longest call of a written tool: what takes longer belongs into a task of its own. */
 export const TOOL_DEADLINE_MS = 30_000;
 /** Longest check of a written tool, its types and imports. */
