@@ -34,6 +34,47 @@ export interface Cells {
   onFailure: (worker: number, reason: string, fault: Fault) => void;
 }
 
+/** A process that hosts workers, as the pool of cells sees it. */
+export interface HostProcess extends Child {
+  readonly pid: number;
+  /** True once it is being ended. */
+  readonly doomed: boolean;
+  /**
+   * Sends a body to a worker, or to the process itself.
+   * @throws {Error} when it is too large for a frame
+   */
+  send(worker: number, body: string): void;
+  /** Ends it at once, with whatever it started. */
+  kill(reason: string): void;
+}
+
+/** What a process has used so far. */
+export interface ProcessUsage {
+  /** User and system time of all its threads. */
+  readonly cpu_ms: number;
+  /** Of its first thread: how long it ran, and how long it was ready and waited for a core. */
+  readonly ran_ms: number;
+  readonly waited_ms: number;
+  /** Resident memory. */
+  readonly bytes: number;
+}
+
+/** Starts the processes in which actors live. */
+export interface CellHosts {
+  /**
+   * Resolves when it can be spoken to.
+   * @param place tells those apart that there are at once
+   * @param onFrame gets whatever it sends; a body is lent and holds only until the call returns
+   */
+  open(
+    id: string,
+    place: number,
+    onFrame: (worker: number, body: Uint8Array) => void,
+  ): Promise<HostProcess>;
+  /** By their process ids; who cannot be seen is left out. Never rejects. */
+  usage(pids: readonly number[]): Promise<ReadonlyMap<number, ProcessUsage>>;
+}
+
 /** Chance: from 0 up to 1, without 1. */
 export interface Random {
   next(): number;

@@ -2,6 +2,7 @@
 import { openStore } from "../db/store.ts";
 import type { Ports } from "./boot.ts";
 import { CellPool } from "./cells/pool.ts";
+import { AgentCells } from "./confined/agent_cells.ts";
 import { FilesDoor } from "./confined/files.ts";
 import type { Layers } from "./confined/sandbox.ts";
 import { Shell } from "./confined/terminal.ts";
@@ -56,15 +57,12 @@ export function realPorts(machine: Machine): RealPorts {
     openStore: () => openStore(machine.database_url),
     cells: new CellPool(
       {
-        folder: sockets,
-        code,
         kinds: machine.kinds,
         spare: machine.spare,
-        layers,
         heartbeat_ms: machine.heartbeat_ms ?? HEARTBEAT_MS,
       },
+      new AgentCells({ folder: sockets, code, layers }, clock, log),
       clock,
-      log,
     ),
     model: new GatewayDoor(playbooks, provider, patience, cassette, models),
     files: new FilesDoor(workspaces),

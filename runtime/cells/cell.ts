@@ -6,6 +6,7 @@
  */
 import {
   BEAT_EVERY_MS,
+  FAILURE_CHARS_MAX,
   REFILL_QUIET_MS,
   REFILL_WAIT_MAX_MS,
   WARM_UP_PINGS,
@@ -158,7 +159,7 @@ function fail(failed: Hosted, reason: string): void {
   }
   end(failed);
   if (failed.id === null) return;
-  tell({ t: "failed", worker: failed.id, reason: reason.slice(0, 2_000) });
+  tell({ t: "failed", worker: failed.id, reason: reason.slice(0, FAILURE_CHARS_MAX) });
 }
 
 function end(ended: Hosted): void {

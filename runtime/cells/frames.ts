@@ -1,18 +1,23 @@
 /** The schemas of what cells and their workers may send. Only the kernel has them: a cell has no npm. */
 import * as z from "zod";
 import {
+  CALL_CHARS_MAX,
   CALLS_PER_TURN_MAX,
   EFFECTS_PER_STEP_MAX,
+  FAILURE_CHARS_MAX,
+  ID_CHARS_MAX,
   MESSAGE_BYTES_MAX,
+  NAME_CHARS_MAX,
   RESULT_BYTES_MAX,
   STATE_BYTES_MAX,
+  TIMER_MAX_MS,
   WORKERS_PER_CELL_MAX,
 } from "../core/limits.ts";
 import type { Effect } from "../core/protocol.ts";
 import { bytesOfJson, fits, maySayIllFormed, wellFormedWithin } from "../core/text.ts";
 
-const id = z.string().min(1).max(64);
-const message = z.looseObject({ type: z.string().min(1).max(64) });
+const id = z.string().min(1).max(ID_CHARS_MAX);
+const message = z.looseObject({ type: z.string().min(1).max(NAME_CHARS_MAX) });
 const text = z.string().refine(
   (text) => fits(text, RESULT_BYTES_MAX),
   `a text is longer than ${RESULT_BYTES_MAX} bytes of JSON`,
@@ -29,15 +34,15 @@ const effect: z.ZodType<Effect> = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("after"),
     name: id,
-    delay_ms: z.number().min(0).max(366 * 24 * 60 * 60 * 1000),
+    delay_ms: z.number().min(0).max(TIMER_MAX_MS),
     message,
   }),
   z.strictObject({ type: z.literal("note"), message }),
   z.strictObject({ type: z.literal("ask_model"), turn: z.int().min(1) }),
   z.strictObject({
     type: z.literal("call_tool"),
-    call_id: z.string().min(1).max(200),
-    name: z.string().max(200),
+    call_id: z.string().min(1).max(CALL_CHARS_MAX),
+    name: z.string().max(CALL_CHARS_MAX),
     input: z.unknown(),
   }),
   z.strictObject({
@@ -78,7 +83,11 @@ export function answerIn(body: Uint8Array): z.ZodSafeParseResult<Step> {
 }
 
 export const fromCell = z.discriminatedUnion("t", [
-  z.strictObject({ t: z.literal("failed"), worker: z.int(), reason: z.string().max(10_000) }),
+  z.strictObject({
+    t: z.literal("failed"),
+    worker: z.int(),
+    reason: z.string().max(FAILURE_CHARS_MAX),
+  }),
   z.strictObject({
     t: z.literal("beat"),
     workers: z.array(z.int()).max(WORKERS_PER_CELL_MAX),

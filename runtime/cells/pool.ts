@@ -1,14 +1,10 @@
 /**
- * The kernel's side of the cells: starts the subprocesses, deals actors out to them, checks every
- * frame that comes back, and climbs the kill ladder when a worker no longer answers: terminate, look
- * at the cell's CPU time, kill the process group.
+ * The kernel's side of the cells: deals actors out to them, checks every frame that comes back, and
+ * climbs the kill ladder when a worker no longer answers: terminate, look at the cell's CPU time, kill
+ * the process group.
  */
 import {
-  CELL_LIMITS,
-  CELL_LOOK_MS,
-  CELL_MEMORY_MAX,
   CELLS_MAX,
-  RESTLESS_LOOKS_MAX,
   SPIN_CPU_SHARE,
   SUSPECT_CELLS_MAX,
   TERMINATE_GRACE_MS,
@@ -16,21 +12,10 @@ import {
 } from "../core/limits.ts";
 import { answerIn, fromCell, jsonOf } from "./frames.ts";
 import type { Fault } from "../core/delivery.ts";
-import type { Cells, Clock, Log } from "../ports.ts";
-import type { Child } from "../ports.ts";
-import { CellProcess, type ProcessUsage } from "../confined/process.ts";
-import { type Confined, type Layers, SEALED } from "../confined/sandbox.ts";
-import { CELL, NONCE, type ToCell } from "../confined/wire.ts";
-
-interface Seat {
-  readonly cell: Cell;
-  /** It has the cell for itself: whatever goes wrong there is its own doing. */
-  readonly alone: boolean;
-  /** The envelope that it has been handed and has not answered. */
-  envelope: string | null;
-  /** When it was last heard of, ms. */
-  heard_at: number;
-}
+import { JUST_HEARD } from "../core/silence.ts";
+import { type Cell, Looks, type Seat } from "./looks.ts";
+import type { CellHosts, Cells, Child, Clock } from "../ports.ts";
+import { CELL, type ToCell } from "../confined/wire.ts";
 
 /** An envelope on its way to a worker; message and state are JSON. */
 interface Handed {
@@ -40,15 +25,10 @@ interface Handed {
 }
 
 export interface CellsConfig {
-  /** An existing folder, of ours alone, for sockets and the cells' code cache. */
-  readonly folder: string;
-  /** The folder with the program's own code, which a cell may read. */
-  readonly code: string;
   /** Module of each kind of actor, as a URL. */
   readonly kinds: Readonly<Record<string, string>>;
   /** How many warm workers of each kind a cell keeps. */
   readonly spare: Readonly<Record<string, number>>;
-  readonly layers: Layers;
   /** How long a worker may be silent with a message in hand. */
   readonly heartbeat_ms: number;
 }
@@ -67,47 +47,46 @@ export class CellPool implements Cells {
     number,
     { kind: string; suspect: boolean; handed: Handed | null }
   >();
+  readonly #looks: Looks;
   #workers = 0;
   #names = 1;
   #asked = false;
 
-  constructor(readonly config: CellsConfig, readonly clock: Clock, readonly log: Log) {}
+  constructor(
+    readonly config: CellsConfig,
+    readonly hosts: CellHosts,
+    readonly clock: Clock,
+  ) {
+    this.#looks = new Looks(
+      this.#cells,
+      hosts,
+      clock,
+      config.heartbeat_ms,
+      (cell, workers) => this.#climb(cell, workers),
+    );
+  }
 
   /** Starts one cell; the starter of the supervision tree's `cell` children. */
   readonly open = async (id: string): Promise<Child> => {
-    const taken = new Set([...this.#cells.values()].map(({ place }) => place));
-    const place = Array.from({ length: CELLS_MAX }, (_, place) => place)
-      .find((place) => !taken.has(place) && !this.#opening.has(place));
-    if (place === undefined) throw new Error(`There are ${CELLS_MAX} cells, the limit`);
-    this.#opening.add(place);
-    const cell = new Cell(id, place, this.config, this.clock, this.log);
-    cell.onFrame = (worker, body) => this.#onFrame(cell, worker, body);
-    try {
-      await cell.start();
-    } finally {
-      this.#opening.delete(place);
-      this.#asked = false;
-    }
+    const cell = await this.#start(id, this.#freePlace());
     this.#cells.set(id, cell);
-    const stopWatching = this.#watch(cell);
-    cell.gone.then((reason) => {
-      stopWatching();
-      this.#cells.delete(id);
-      for (const [worker, seat] of this.#seats) {
-        if (seat.cell !== cell) continue;
-        this.#seats.delete(worker);
-        // Unless the offender is known, any of them may have done it.
-        const fault = cell.offender_known ? "none" : faultOf(seat);
-        this.onFailure(worker, `its cell ended (${reason ?? "stopped"})`, fault);
-      }
-    });
+    this.#looks.begin();
+    cell.host.gone.then((reason) => this.#onGone(cell, reason));
+    const { kinds, spare } = this.config;
+    tell(cell, { t: "hello", kinds: { ...kinds }, spare: { ...spare } });
     this.#seatTheHomeless();
-    return cell;
+    return {
+      gone: cell.host.gone,
+      stop: async () => {
+        cell.offender_known = true;
+        await cell.host.stop();
+      },
+    };
   };
 
   /** Process ids of the cells, for the system page and for tests that kill them. */
   get pids(): number[] {
-    return [...this.#cells.values()].map(({ pid }) => pid);
+    return [...this.#cells.values()].map(({ host }) => host.pid);
   }
 
   /** Has as many cells as `workers` need, so that the first burst finds them warm. */
@@ -128,13 +107,6 @@ export class CellPool implements Cells {
     return worker;
   }
 
-  /** One cell at a time: the next is asked for when this one is there and does not suffice. */
-  #askForMore(): void {
-    if (this.#asked) return;
-    this.#asked = true;
-    this.onFull(`cell-${++this.#names}`);
-  }
-
   deliver(worker: number, envelope: string, message: string, state: string | null): void {
     const seat = this.#seats.get(worker);
     if (!seat) {
@@ -143,11 +115,11 @@ export class CellPool implements Cells {
       return;
     }
     seat.envelope = envelope;
-    seat.heard_at = this.clock.now();
+    seat.heard = true;
     // Texts in a text: what the database holds as JSON is not read here.
     const body = `{"envelope":"${envelope}","message":${message},"state":${state}}`;
     try {
-      seat.cell.send(worker, body);
+      seat.cell.host.send(worker, body);
     } catch (error) {
       // Too large for a frame: that is this actor's trouble and nobody else's.
       this.#fail(worker, (error as Error).message, "own");
@@ -159,39 +131,51 @@ export class CellPool implements Cells {
     const seat = this.#seats.get(worker);
     if (!seat) return;
     this.#leave(worker, seat);
-    seat.cell.tell({ t: "stop", worker });
+    tell(seat.cell, { t: "stop", worker });
   }
 
-  /** The emptiest one, of several the one that waited longest: so warm workers last longest. */
-  #withRoom(): Cell | undefined {
-    let emptiest: Cell | undefined;
-    for (const cell of this.#open()) {
-      if (cell.workers === WORKERS_PER_CELL_MAX || cell.exclusive) continue;
-      if (!emptiest || cell.workers < emptiest.workers) emptiest = cell;
+  #freePlace(): number {
+    const taken = new Set([...this.#cells.values()].map(({ place }) => place));
+    const place = Array.from({ length: CELLS_MAX }, (_, place) => place)
+      .find((place) => !taken.has(place) && !this.#opening.has(place));
+    if (place === undefined) throw new Error(`There are ${CELLS_MAX} cells, the limit`);
+    return place;
+  }
+
+  async #start(id: string, place: number): Promise<Cell> {
+    this.#opening.add(place);
+    let cell: Cell | null = null;
+    try {
+      const host = await this.hosts.open(id, place, (worker, body) => {
+        if (cell) this.#onFrame(cell, worker, body);
+      });
+      return cell = {
+        id,
+        place,
+        host,
+        seats: new Map(),
+        takes: "anybody",
+        offender_known: false,
+        heard: true,
+        unheard: JUST_HEARD,
+        usage: null,
+        restless: 0,
+      };
+    } finally {
+      this.#opening.delete(place);
+      this.#asked = false;
     }
-    return emptiest;
   }
 
-  /** An empty one for a suspect alone; null while as many suspects as may are being tried. */
-  #forSuspect(): Cell | undefined | null {
-    const cells = this.#open();
-    if (cells.filter(({ exclusive }) => exclusive).length >= SUSPECT_CELLS_MAX) return null;
-    return cells.find(({ workers }) => workers === 0);
-  }
-
-  /** Cells that actors may move into. */
-  #open(): Cell[] {
-    return [...this.#cells.values()].filter(({ doomed, retired }) => !doomed && !retired);
-  }
-
-  #seat(cell: Cell, worker: number, kind: string, alone: boolean): void {
-    cell.workers++;
-    cell.exclusive = alone;
-    // To the end of the order.
+  #onGone(cell: Cell, reason: string | null): void {
     this.#cells.delete(cell.id);
-    this.#cells.set(cell.id, cell);
-    this.#seats.set(worker, { cell, alone, envelope: null, heard_at: this.clock.now() });
-    cell.tell({ t: "start", worker, kind });
+    for (const [worker, seat] of cell.seats) {
+      this.#seats.delete(worker);
+      // Unless the offender is known, any of them may have done it.
+      const fault = cell.offender_known ? "none" : faultOf(seat);
+      this.onFailure(worker, `its cell ended (${reason ?? "stopped"})`, fault);
+    }
+    cell.seats.clear();
   }
 
   #seatTheHomeless(): void {
@@ -205,12 +189,55 @@ export class CellPool implements Cells {
     }
   }
 
-  #leave(worker: number, seat: Seat): void {
+  /** The emptiest one, of several the one that waited longest: so warm workers last longest. */
+  #withRoom(): Cell | undefined {
+    let emptiest: Cell | undefined;
+    for (const cell of this.#open()) {
+      if (cell.seats.size === WORKERS_PER_CELL_MAX || cell.takes !== "anybody") continue;
+      if (!emptiest || cell.seats.size < emptiest.seats.size) emptiest = cell;
+    }
+    return emptiest;
+  }
+
+  /** An empty one for a suspect alone; null while as many suspects as may are being tried. */
+  #forSuspect(): Cell | undefined | null {
+    const cells = this.#open();
+    const tried = cells.filter(({ takes }) => takes === "one_suspect").length;
+    if (tried >= SUSPECT_CELLS_MAX) return null;
+    return cells.find(({ seats }) => seats.size === 0);
+  }
+
+  /** Cells that actors may move into. */
+  #open(): Cell[] {
+    return [...this.#cells.values()].filter(({ host, takes }) =>
+      !host.doomed && takes !== "nobody"
+    );
+  }
+
+  /** One cell at a time: the next is asked for when this one is there and does not suffice. */
+  #askForMore(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    this.onFull(`cell-${++this.#names}`);
+  }
+
+  #seat(cell: Cell, worker: number, kind: string, alone: boolean): void {
+    if (alone) cell.takes = "one_suspect";
+    // To the end of the order.
+    this.#cells.delete(cell.id);
+    this.#cells.set(cell.id, cell);
+    const seat = { cell, alone, envelope: null, heard: true, unheard: JUST_HEARD };
+    this.#seats.set(worker, seat);
+    cell.seats.set(worker, seat);
+    tell(cell, { t: "start", worker, kind });
+  }
+
+  #leave(worker: number, { cell }: Seat): void {
     this.#seats.delete(worker);
-    const { cell } = seat;
-    if (--cell.workers === 0) {
-      cell.exclusive = false;
-      if (cell.retired) cell.kill("one of its workers never answered");
+    cell.seats.delete(worker);
+    if (cell.seats.size === 0) {
+      if (cell.takes === "nobody") cell.host.kill("one of its workers never answered");
+      else cell.takes = "anybody";
     }
     this.#seatTheHomeless();
   }
@@ -218,28 +245,28 @@ export class CellPool implements Cells {
   /** Everything from a cell is hostile: what breaks the rules ends the cell, or the one worker. */
   #onFrame(cell: Cell, worker: number, body: Uint8Array): void {
     if (worker === CELL) return this.#onReport(cell, body);
-    const seat = this.#seats.get(worker);
+    const seat = cell.seats.get(worker);
     // Stopped meanwhile, or somebody else's worker: nobody waits for it.
-    if (seat?.cell === cell) this.#onAnswer(worker, seat, body);
+    if (seat) this.#onAnswer(worker, seat, body);
   }
 
   #onReport(cell: Cell, body: Uint8Array): void {
     const report = fromCell.safeParse(jsonOf(body));
     if (!report.success) {
-      cell.kill(`it sent a frame that breaks its schema: ${report.error.issues[0].message}`);
+      cell.host.kill(`it sent a frame that breaks its schema: ${report.error.issues[0].message}`);
       return;
     }
     switch (report.data.t) {
       case "failed": {
         const { worker, reason } = report.data;
-        if (this.#seats.get(worker)?.cell === cell) this.#fail(worker, reason, "own");
+        if (cell.seats.has(worker)) this.#fail(worker, reason, "own");
         return;
       }
       case "beat":
-        cell.heard_at = this.clock.now();
+        cell.heard = true;
         for (const worker of report.data.workers) {
-          const seat = this.#seats.get(worker);
-          if (seat?.cell === cell) seat.heard_at = cell.heard_at;
+          const seat = cell.seats.get(worker);
+          if (seat) seat.heard = true;
         }
     }
   }
@@ -253,7 +280,7 @@ export class CellPool implements Cells {
       this.#fail(worker, "it answered an envelope that it does not hold", "own");
     } else {
       seat.envelope = null;
-      seat.heard_at = this.clock.now();
+      seat.heard = true;
       this.onStep(worker, answer.data);
     }
   }
@@ -263,145 +290,36 @@ export class CellPool implements Cells {
     this.onFailure(worker, reason, fault);
   }
 
-  /** Looks at the heartbeats of a cell and its workers until it is called off. */
-  #watch(cell: Cell): () => void {
-    const { heartbeat_ms } = this.config;
-    let callOff = () => {};
-    const look = () => {
-      const silent = this.clock.now() - heartbeat_ms;
-      if (cell.heard_at < silent - heartbeat_ms) {
-        cell.kill(`no heartbeat for ${2 * heartbeat_ms} ms`);
-        return;
-      }
-      for (const [worker, seat] of this.#seats) {
-        if (seat.cell === cell && seat.heard_at < silent) this.#climb(worker, seat);
-      }
-      callOff = this.clock.after(heartbeat_ms / 8, look);
-    };
-    look();
-    let callOffMemory = () => {};
-    let before: ProcessUsage | null = null;
-    let restless = 0;
-    const weigh = async () => {
-      const busy = [...this.#seats.values()].some((seat) => seat.cell === cell && seat.envelope);
-      const usage = await cell.usage();
-      if (cell.doomed) return;
-      if (usage && usage.bytes > CELL_MEMORY_MAX) {
-        const megabytes = Math.round(usage.bytes / 2 ** 20);
-        return cell.kill(
-          `it uses ${megabytes} MB of memory, more than ${CELL_MEMORY_MAX / 2 ** 20}`,
-        );
-      }
-      const burnt = usage && before ? usage.cpu_ms - before.cpu_ms : 0;
-      restless = !busy && burnt > CELL_LOOK_MS * SPIN_CPU_SHARE ? restless + 1 : 0;
-      if (restless >= RESTLESS_LOOKS_MAX) {
-        return cell.kill("it burns CPU time while all its workers rest");
-      }
-      before = usage;
-      callOffMemory = this.clock.after(CELL_LOOK_MS, weigh);
-    };
-    weigh();
-    return () => {
-      callOff();
-      callOffMemory();
-    };
-  }
-
-  /** The kill ladder for one worker that no longer answers. */
-  async #climb(worker: number, seat: Seat): Promise<void> {
+  /** The kill ladder for workers of a cell that no longer answer. */
+  async #climb(cell: Cell, workers: ReadonlyMap<number, Seat>): Promise<void> {
     // What sleeps instead of spinning outlives its end: its cell is given up once it is empty.
-    seat.cell.retired = true;
-    this.#fail(worker, `it gave no heartbeat for ${this.config.heartbeat_ms} ms`, faultOf(seat));
-    const before = await seat.cell.usage();
+    cell.takes = "nobody";
+    for (const [worker, seat] of workers) {
+      const silent_ms = Math.round(seat.unheard.silent_ms);
+      this.#fail(worker, `it gave no heartbeat for ${silent_ms} ms`, faultOf(seat));
+    }
+    const before = await this.#cpuOf(cell);
     await new Promise<void>((resolve) => this.clock.after(TERMINATE_GRACE_MS, resolve));
-    const after = await seat.cell.usage();
+    const after = await this.#cpuOf(cell);
     // Without a way to look at the CPU time, only the end of the process is sure.
     const spins = before === null || after === null ||
-      after.cpu_ms - before.cpu_ms > TERMINATE_GRACE_MS * SPIN_CPU_SHARE;
+      after - before > TERMINATE_GRACE_MS * SPIN_CPU_SHARE;
     if (!spins) return;
-    seat.cell.offender_known = true;
-    seat.cell.kill("a worker in it spins and cannot be terminated");
+    cell.offender_known = true;
+    cell.host.kill("a worker in it spins and cannot be terminated");
   }
+
+  async #cpuOf({ host }: Cell): Promise<number | null> {
+    return (await this.hosts.usage([host.pid])).get(host.pid)?.cpu_ms ?? null;
+  }
+}
+
+/** Says something to the cell itself. */
+function tell({ host }: Cell, frame: ToCell): void {
+  host.send(CELL, JSON.stringify(frame));
 }
 
 /** Whose fault it is when a worker is silent or its cell ends. */
 function faultOf({ alone }: Seat): Fault {
   return alone ? "own" : "unclear";
-}
-
-/** A cell of agents. */
-class Cell extends CellProcess {
-  workers = 0;
-  /** One suspect has it for itself. */
-  exclusive = false;
-  /** A worker of it never answered: it takes no more actors. */
-  retired = false;
-  heard_at = 0;
-  /** True when one worker is known to be why: the others are innocent. */
-  offender_known = false;
-
-  constructor(
-    id: string,
-    /** Which of the `CELLS_MAX` sockets is its own. */
-    readonly place: number,
-    readonly config: CellsConfig,
-    clock: Clock,
-    log: Log,
-  ) {
-    super(id, clock);
-    this.onOutput = (text) => {
-      for (const line of text.split("\n")) if (line.trim()) log(`${id}: ${line.trim()}`);
-    };
-  }
-
-  async start(): Promise<void> {
-    const socket = socketPath(this.config.folder, this.place);
-    // What runs in it is Troupe's own code: limits, without namespaces, so that its CPU time and memory
-    // can be seen.
-    const layers = { ...this.config.layers, bwrap: false };
-    await this.open(program(socket, this.config), layers, socket);
-    this.heard_at = this.clock.now();
-    const { kinds, spare } = this.config;
-    this.tell({ t: "hello", kinds: { ...kinds }, spare: { ...spare } });
-  }
-
-  /** Says something to the cell itself. */
-  tell(frame: ToCell): void {
-    this.send(CELL, JSON.stringify(frame));
-  }
-
-  override stop(): Promise<void> {
-    this.offender_known = true;
-    return super.stop();
-  }
-}
-
-/** The path of one of the sockets; each has its own grant, since grants know no wildcard. */
-export function socketPath(folder: string, place: number): string {
-  return `${folder}/${place}.sock`;
-}
-
-function program(socket: string, config: CellsConfig): Confined {
-  return {
-    program: Deno.execPath(),
-    args: [
-      "run",
-      ...SEALED,
-      "--no-config",
-      "--unstable-worker-options",
-      `--allow-read=${config.code},${socket}`,
-      `--allow-write=${socket}`,
-      `--allow-net=unix:${socket}`,
-      `--allow-env=${NONCE}`,
-      `${config.code}runtime/cells/cell.ts`,
-      socket,
-    ],
-    // A folder that cannot be: cells share no cache, and can fill none.
-    env: { DENO_DIR: "/dev/null/none", NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
-    read: [],
-    write: [],
-    network: false,
-    folder: config.folder,
-    limits: CELL_LIMITS,
-  };
 }

@@ -11,18 +11,11 @@ import {
   CREDIT_EVERY_MS,
   CREDIT_FRAMES,
 } from "../core/limits.ts";
-import type { Clock } from "../ports.ts";
+import type { Clock, HostProcess } from "../ports.ts";
 import { confine, type Confined, killGroup, type Layers, plain } from "./sandbox.ts";
-import type { Child } from "../ports.ts";
 import { beginsWith, FrameWriter, NONCE, readFrames } from "./wire.ts";
 
-/** User and system time, and resident memory. */
-export interface ProcessUsage {
-  readonly cpu_ms: number;
-  readonly bytes: number;
-}
-
-export class CellProcess implements Child {
+export class CellProcess implements HostProcess {
   /** Resolves with why the process ended. */
   readonly gone: Promise<string | null>;
   /** A body is lent: it holds only until the call returns. */
@@ -96,20 +89,6 @@ export class CellProcess implements Child {
   async stop(): Promise<void> {
     this.kill("stopped");
     await this.gone;
-  }
-
-  /** What the process has used so far, or null where it cannot be seen. */
-  async usage(): Promise<ProcessUsage | null> {
-    const folder = `/proc/${this.#process.pid}`;
-    const read = await procfs([`${folder}/statm`, `${folder}/stat`]);
-    if (read === null) return null;
-    const [statm, stat] = read.split("\n", 2);
-    // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms; the name before them may have spaces.
-    const fields = stat.split(") ")[1].split(" ");
-    return {
-      cpu_ms: (Number(fields[11]) + Number(fields[12])) * 10,
-      bytes: Number(statm.split(" ")[1]) * PAGE_BYTES,
-    };
   }
 
   /** Whoever does not name the nonce is turned away, and the next caller is heard. */
@@ -212,9 +191,6 @@ function turnAway(caller: Deno.UnixConn): void {
   }
 }
 
-/** Linux's unit of memory on every machine that Deno is built for. */
-const PAGE_BYTES = 4096;
-
 function spawn(program: Confined, layers: Layers): Deno.ChildProcess {
   const { command, args } = confine(program, layers);
   return new Deno.Command(command, {
@@ -228,18 +204,4 @@ function spawn(program: Confined, layers: Layers): Deno.ChildProcess {
     // A process group of its own, so that whatever it starts dies with it.
     detached: true,
   }).spawn();
-}
-
-/** Files of procfs, which Deno itself reads for nobody without every right; null where there are none. */
-async function procfs(paths: readonly string[]): Promise<string | null> {
-  if (Deno.build.os !== "linux") return null;
-  try {
-    // With a loader's variable in its surroundings nothing could be started.
-    const command = new Deno.Command("cat", { args: [...paths], clearEnv: true, stderr: "null" });
-    const { success, stdout } = await command.output();
-    return success ? new TextDecoder().decode(stdout) : null;
-  } catch {
-    // Nothing can be started, as when no descriptor is free: then nothing is seen for a while.
-    return null;
-  }
 }

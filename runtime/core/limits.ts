@@ -50,6 +50,8 @@ export const BUDGET_TASKS_MAX = 20 * TASKS_PER_TREE_MAX;
 export const BUDGET_TURNS_MAX = 1_000;
 /** Calls that one model turn may make side by side; more are refused as an error result. */
 export const CALLS_PER_TURN_MAX = 32;
+/** Longest id and name of a call, as a model makes them up: providers' own ids have some forty. */
+export const CALL_CHARS_MAX = 200;
 /** Replies without `end_task` that are answered with a reminder before the text is taken as result. */
 export const END_NUDGES_MAX = 2;
 /** The same call with the same result, so many times in a row, counts as stuck. */
@@ -108,6 +110,8 @@ export const LEASE_MS = 30_000;
 export const LEASE_RENEW_MS = 10_000;
 /** How often the kernel looks for due timers and for work that no event announced. */
 export const POLL_MS = 250;
+/** Furthest that an actor's timer may lie ahead: a year, leap days included. */
+export const TIMER_MAX_MS = 366 * 24 * 60 * 60 * 1000;
 /** Rows that one look takes: the next one follows within the same second. */
 export const LOOK_ROWS_MAX = 500;
 /** A worker that has not answered for so long is spinning: `receive` is pure and takes microseconds. */
@@ -118,6 +122,17 @@ export const BEAT_EVERY_MS = 500;
 export const TERMINATE_GRACE_MS = 250;
 /** Share of one core that a cell may burn in the grace period before it counts as still spinning. */
 export const SPIN_CPU_SHARE = 0.5;
+/** CPU time after which a silent worker spins: to be created and to answer takes a tenth of it. */
+export const RECEIVE_CPU_MAX_MS = 500;
+/** The same of a cell's own thread: to create all its workers takes half of it. */
+export const CELL_CPU_MAX_MS = 2_000;
+/** Share of one core below which a cell wants nothing: an idle one uses a tenth of it. */
+export const RESTING_SHARE = 0.05;
+/**
+ * Share of its time that a cell's thread waits for a core, above which it may well want one: it wakes up
+ * twice a second, and waits a few ms each time beside a dozen programs.
+ */
+export const WAITING_SHARE = 0.1;
 /** Connections to one cell's socket that have not said who they are: its own, and leftovers. */
 export const CALLERS_MAX = 16;
 /** A cell that has not connected by then is killed; a loaded two-core machine needs under two seconds. */
@@ -259,6 +274,8 @@ export const CELL_LOG_BYTES_MAX = 64 * 1024;
 export const CELL_LOG_DRAINED_MAX = 8 * 1024 * 1024;
 /** For a cell's last words and its exit code, which are there within a few ms; also the wait above. */
 export const CELL_END_GRACE_MS = 250;
+/** Characters of an actor's error that its cell passes on: a sentence and a stack trace fit. */
+export const FAILURE_CHARS_MAX = 2_000;
 /** Characters of an error of a written tool: a sentence and a stack trace fit. */
 export const TOOL_ERROR_CHARS_MAX = 10_000;
 /** Frames that are read of one cell in one period: five times what a busy one sends. */
@@ -267,10 +284,12 @@ export const CREDIT_FRAMES = 500;
 export const CREDIT_EVERY_MS = 50;
 /** Resident memory of one cell at which it is killed: twenty busy agents need a quarter of it. */
 export const CELL_MEMORY_MAX = 2 * 2 ** 30;
-/** How often a cell's memory and CPU time are looked at; a heap grows by some hundred MB a second. */
-export const CELL_LOOK_MS = 1_000;
-/** Looks in a row at a cell that burns CPU with nothing to do; making spare workers takes one or two. */
-export const RESTLESS_LOOKS_MAX = 3;
+/** How often cells are looked at: four times in a heartbeat; a heap grows by some hundred MB a second. */
+export const CELL_LOOK_MS = 500;
+/** A look that comes so much late says nothing about cells: the kernel itself had no core. */
+export const CELL_LOOK_LATE_MS = 1_000;
+/** Looks in a row at a cell that burns CPU with nothing to do; making spare workers takes two to four. */
+export const RESTLESS_LOOKS_MAX = 6;
 /** Cells in which suspects are tried alone: one core of a small machine is left for the others. */
 export const SUSPECT_CELLS_MAX = 4;
 

@@ -3,7 +3,12 @@ import assert from "node:assert/strict";
 import { CellProcess } from "../../runtime/confined/process.ts";
 import type { Confined } from "../../runtime/confined/sandbox.ts";
 import { NONCE } from "../../runtime/confined/wire.ts";
-import { CELL_LIMITS, CELL_START_MS } from "../../runtime/core/limits.ts";
+import {
+  CELL_LIMITS,
+  CELL_START_MS,
+  CREDIT_EVERY_MS,
+  CREDIT_FRAMES,
+} from "../../runtime/core/limits.ts";
 import { systemClock } from "../../runtime/ports.ts";
 import { HandClock } from "../support/clock.ts";
 import { tempFolder } from "../support/folder.ts";
@@ -138,4 +143,41 @@ Deno.test("a process whose callers are all strangers is ended when its time to c
     clock.advance(1_000);
     return await Promise.race([cell.gone, new Promise((resolve) => setTimeout(resolve, 20))]);
   });
+});
+
+Deno.test("a process that floods is read so far in each period, and no further before the next", async () => {
+  await using folder = await tempFolder();
+  const { socket, program, go } = await latecomer(folder.path);
+  const frames = 10 * CREDIT_FRAMES;
+  await Deno.writeTextFile(
+    `${folder.path}/latecomer.ts`,
+    LATECOMER.replace(
+      "out.write(7, said)",
+      `for (let n = 0; n < ${frames}; n++) out.write(7, said)`,
+    ),
+  );
+  const clock = new HandClock();
+  const cell = new CellProcess("cell-1", clock);
+  let heard = 0;
+  cell.onFrame = () => heard++;
+  // Only a few of these fit into what is read at a time.
+  const opening = cell.open(
+    { ...program, args: [...program.args.slice(0, -1), "x".repeat(10_000)] },
+    LAYERS,
+    socket,
+  );
+  await go();
+  await opening;
+  const paused = () => until("its credit is used up", () => clock.waits.includes(CREDIT_EVERY_MS));
+  await paused();
+  assert.ok(heard >= CREDIT_FRAMES && heard < 2 * CREDIT_FRAMES, `${heard} frames at first`);
+  const first = heard;
+  clock.advance(CREDIT_EVERY_MS);
+  await paused();
+  assert.ok(heard - first >= CREDIT_FRAMES && heard - first < 2 * CREDIT_FRAMES);
+  await until("every frame", () => {
+    clock.advance(CREDIT_EVERY_MS);
+    return heard === frames;
+  });
+  cell.kill("done");
 });
