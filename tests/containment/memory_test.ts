@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { deflateRawSync } from "node:zlib";
 import { TOOL_LIMITS } from "../../runtime/core/limits.ts";
+import { FRAME_BYTES_MAX } from "../../runtime/core/limits.ts";
 import type { ToolOutcome } from "../../runtime/ports.ts";
 import { type Arena, arena, toolProcesses } from "./harness.ts";
 
@@ -119,7 +120,7 @@ const TOLD: Record<string, [source: string, error: RegExp]> = {
     /^(Invalid string length|The tool's process ended before it answered: .*)$/,
   ],
   "answers with a text that is over the limit of a frame": [
-    `export default () => "x".repeat(2 ** 21)`,
+    `export default () => "x".repeat(${FRAME_BYTES_MAX})`,
     /^A frame of \d+ bytes is over the limit of \d+$/,
   ],
   "answers with an object of a million levels": [
@@ -145,12 +146,20 @@ for (const [what, [source, error]] of Object.entries(TOLD)) {
 }
 
 Deno.test("a tool that fakes a report of 500000 levels does no harm", async () => {
-  const outcome = await weighed(`
-    export default () => {
-      JSON.stringify = () =>
-        '{"ok":true,"value":' + "[".repeat(500_000) + "]".repeat(500_000) + "}";
-      return 1;
-    }`);
+  const fake = `'{"ok":true,"value":' + "[".repeat(500_000) + "]".repeat(500_000) + "}"`;
+  // The kernel reads it once; how long that takes is the machine's, and no more than that is lost.
+  const report = '{"ok":true,"value":' + "[".repeat(500_000) + "]".repeat(500_000) + "}";
+  let reading_ms = 0;
+  for (let look = 0; look < 3; look++) {
+    const began = performance.now();
+    JSON.parse(report);
+    reading_ms = Math.max(reading_ms, performance.now() - began);
+  }
+  const outcome = await weighed(
+    `export default () => { JSON.stringify = () => ${fake}; return 1; }`,
+    {},
+    reading_ms,
+  );
   assert.ok(outcome.ok);
   // It is what anybody may answer, and the kernel can write it down.
   assert.equal(JSON.stringify(outcome.value).length, 1_000_000);
@@ -160,6 +169,7 @@ Deno.test("a tool that fakes a report of 500000 levels does no harm", async () =
 async function weighed(
   source: string,
   input: unknown = {},
+  reading_ms = 0,
 ): Promise<ToolOutcome> {
   let peak_kib = 0;
   let over = false;
@@ -174,7 +184,7 @@ async function weighed(
   })();
   let outcome: ToolOutcome;
   try {
-    outcome = await field.attack(source, { input, deadline_ms: GROW_MS });
+    outcome = await field.attack(source, { input, deadline_ms: GROW_MS, reading_ms });
   } finally {
     over = true;
     await weighing;
