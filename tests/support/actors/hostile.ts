@@ -1,4 +1,5 @@
 /** Does what its message says under `how`, as an actor that an attacker wrote. */
+import { FRAME_BYTES_MAX, STATE_BYTES_MAX } from "../../../runtime/core/limits.ts";
 import { actor, type Next, next, stop } from "../../../runtime/core/actor.ts";
 
 interface Go {
@@ -71,8 +72,8 @@ const HOW = {
     state.self = state;
     return next(state);
   },
-  "returns a huge state": () => next("x".repeat(300 * 1024)),
-  "returns a state larger than a frame": () => next("x".repeat(2 * 1024 * 1024)),
+  "returns a huge state": () => next("x".repeat(STATE_BYTES_MAX)),
+  "returns a state larger than a frame": () => next("x".repeat(FRAME_BYTES_MAX)),
   "returns 65 effects": () =>
     next(null, ...Array.from({ length: 65 }, () => ({ type: "drop_effects" as const }))),
   "returns an effect that there is not": () => next(null, { type: "run", command: "id" } as never),
@@ -106,7 +107,7 @@ const HOW = {
     return DONE;
   },
   "posts a text larger than a frame": () => {
-    self.postMessage("x".repeat(2 * 1024 * 1024));
+    self.postMessage("x".repeat(FRAME_BYTES_MAX + 1));
     return DONE;
   },
   "says a million times that it is there": () => {
