@@ -4,6 +4,7 @@
  */
 import { sql } from "kysely";
 import type { Address, Ending } from "../runtime/core/protocol.ts";
+import { ENVELOPE_COLUMNS } from "./envelopes.ts";
 import { prepared, query, type Rows, type Statement } from "./unit.ts";
 
 /** A unit that ends a task, or the part of one that does, and what it gave back once it is committed. */
@@ -139,15 +140,7 @@ const tell = prepared(
     now: number;
   }) =>
     query.insertInto("envelopes")
-      .columns([
-        "id",
-        "tree_id",
-        "to_address",
-        "from_address",
-        "type",
-        "message_json",
-        "created_at",
-      ])
+      .columns(ENVELOPE_COLUMNS)
       .expression((eb) =>
         eb.selectFrom("tasks as t")
           .innerJoin("tasks as p", "p.id", "t.parent_id")

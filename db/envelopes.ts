@@ -5,6 +5,17 @@ import type { Address, Message } from "../runtime/core/protocol.ts";
 import type { Delivered } from "../runtime/core/delivery.ts";
 import { prepared, query, type RowOf, type Statement } from "./unit.ts";
 
+/** What an envelope is put in with; the database numbers it. */
+export const ENVELOPE_COLUMNS = [
+  "id",
+  "tree_id",
+  "to_address",
+  "from_address",
+  "type",
+  "message_json",
+  "created_at",
+] as const;
+
 const insert = prepared<{
   id: string;
   tree_id: string;
@@ -16,15 +27,7 @@ const insert = prepared<{
 }>(
   ({ id, tree_id, to, from, type, message_json, now }) =>
     query.insertInto("envelopes")
-      .columns([
-        "id",
-        "tree_id",
-        "to_address",
-        "from_address",
-        "type",
-        "message_json",
-        "created_at",
-      ])
+      .columns(ENVELOPE_COLUMNS)
       .expression(
         query.selectNoFrom((eb) => [
           eb.val(id).as("id"),

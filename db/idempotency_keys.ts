@@ -15,11 +15,6 @@ export function rememberAnswer(
   );
 }
 
-/** Keys older than `before` (ms) may be used again. */
-export function forgetAnswers(before: number): Statement {
-  return statement(query.deleteFrom("idempotency_keys").where("created_at", "<", before));
-}
-
 /** What was answered under a key, and to which request. */
 export function answerOf(
   db: Db,

@@ -105,7 +105,7 @@ export interface Booted extends Committing {
  * @throws {StoreError} when the database cannot be used
  */
 export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
-  const { clock, ids, random, log, cells, model, tools } = ports;
+  const { clock, ids, log, cells, model, tools } = ports;
   const { timeout_seconds } = config;
   const events = new Events();
   const whisper = (tree_id: string) => events.whisper(tree_id);
@@ -135,7 +135,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
     scheduler: () => {
       const outbox = new EffectOutbox(
         { ...committing(), ...reading(), log },
-        performersOf({ ...ports, store, drafts, outputs, news: events, loop, random }, config),
+        performersOf({ ...ports, store, drafts, outputs, news: events, loop }, config),
       );
       const scheduler = new Scheduler(
         { ...committing(), cells, outbox, clock, ids, log },

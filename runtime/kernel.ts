@@ -2,7 +2,7 @@
  * The kernel as everybody outside of it sees it: one door for what is wanted, one for reading, one for
  * what happens. How its parts are put together is `boot.ts`; it runs no agent-written code.
  */
-import { answerOf, forgetAnswers, rememberAnswer } from "../db/idempotency_keys.ts";
+import { answerOf, rememberAnswer } from "../db/idempotency_keys.ts";
 import type { Db } from "../db/schema.ts";
 import type { UnitResult } from "../db/unit.ts";
 import { commitAndTell, type Committing } from "./commands/commit.ts";
@@ -13,7 +13,6 @@ import { type By, byText, type Command } from "./core/command.ts";
 import type { Containment } from "./core/config.ts";
 import type { Provider } from "./core/model/messages.ts";
 import type { Playbook } from "./core/model/offline.ts";
-import { IDEMPOTENCY_MS } from "./core/limits.ts";
 import { KeyTaken } from "./core/refusal.ts";
 import type { Drafts } from "./passing/drafts.ts";
 import type { Events } from "./passing/events.ts";
@@ -153,10 +152,9 @@ export class Kernel {
   ): Promise<Dispatched<AnswerTo<C>>> {
     const work = await unitOf(this.#parts, command, by);
     const now = this.#parts.clock.now();
-    const remembered = keys.flatMap((key) => [
-      forgetAnswers(now - IDEMPOTENCY_MS),
-      rememberAnswer(key, JSON.stringify(command), work.answer, now),
-    ]);
+    const remembered = keys.map((key) =>
+      rememberAnswer(key, JSON.stringify(command), work.answer, now)
+    );
     const unit = [...work.unit, ...remembered];
     const result: UnitResult = await commitAndTell(this.#parts, unit, work.concerned);
     return result.ok ? { ok: true, answer: work.answer } : result;

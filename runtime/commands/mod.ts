@@ -21,8 +21,6 @@ import { startChild } from "./start_child.ts";
 import { stopTree } from "./stop_tree.ts";
 import type { Reading, Verb, Work } from "./work.ts";
 
-type Name = Command["verb"];
-
 /** Of each verb who may want it, and what it does. */
 const VERBS = {
   begin: { by: ["person", "token", "schedule", "system"], verb: begin },
@@ -41,7 +39,7 @@ const VERBS = {
   keep_media: { by: ["task"], verb: keepMedia },
 } as const satisfies {
   // deno-lint-ignore no-explicit-any -- each verb's answer is its own
-  [V in Name]: { by: readonly By["type"][]; verb: Verb<VerbOf<V>, any> };
+  [V in Command["verb"]]: { by: readonly By["type"][]; verb: Verb<VerbOf<V>, any> };
 };
 
 /** What whoever commanded it is told. */

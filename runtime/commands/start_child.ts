@@ -1,7 +1,6 @@
 /** `start_child`: a task below another one; its end, not this, answers the call that asked for it. */
 import { findAgent } from "../../db/definitions.ts";
-import { parentOf, repeatsAbove } from "../../db/tasks.ts";
-import { type NewTask, treeHasRoom } from "../../db/tasks.ts";
+import { type NewTask, parentOf, repeatsAbove, treeHasRoom } from "../../db/tasks.ts";
 import { byText, type VerbOf } from "../core/command.ts";
 import { CHILD_INSTRUCTION_BYTES_MAX, DEPTH_MAX, TASKS_PER_TREE_MAX } from "../core/limits.ts";
 import { Refusal } from "../core/refusal.ts";

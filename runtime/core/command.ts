@@ -172,9 +172,8 @@ export const command = z.discriminatedUnion("verb", [
 ]);
 
 export type Command = z.infer<typeof command>;
-export type Verb = Command["verb"];
 /** The command of one verb. */
-export type VerbOf<V extends Verb> = Extract<Command, { verb: V }>;
+export type VerbOf<V extends Command["verb"]> = Extract<Command, { verb: V }>;
 
 /** Who wants it; decides what may be wanted, and is written into the journal. */
 export type By =

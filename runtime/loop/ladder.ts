@@ -13,6 +13,7 @@ import { STUCK_LADDER_LOOK_MS, STUCK_LOOKS } from "../core/limits.ts";
 import { type By, byText } from "../core/command.ts";
 import { tailOf } from "../core/model/prompt.ts";
 import { Refusal } from "../core/refusal.ts";
+import { Due } from "./due.ts";
 
 /** What an action adds to the commit of its rung. */
 type Carried = Pick<Work, "unit" | "concerned">;
@@ -24,8 +25,7 @@ export interface LadderPorts extends Committing, Omit<Reading, "read"> {
 
 export class LadderLook {
   readonly #ports: LadderPorts;
-  /** When the next look is due. */
-  #due_at = 0;
+  readonly #due = new Due();
 
   constructor(ports: LadderPorts) {
     this.#ports = ports;
@@ -33,26 +33,19 @@ export class LadderLook {
 
   /** Looks often enough for such a timeout from now on. */
   expect(timeout_ms: number): void {
-    const due_at = this.#ports.clock.now() + timeout_ms / STUCK_LOOKS;
-    this.#due_at = Math.min(this.#due_at, due_at);
+    this.#due.by(this.#ports.clock.now() + timeout_ms / STUCK_LOOKS);
   }
 
   async look(): Promise<void> {
     const { store, clock, check_interval_ms } = this.#ports;
     const now = clock.now();
-    if (now < this.#due_at) return;
-    // Before anything is read: a tree that begins meanwhile brings it forward.
-    this.#due_at = now + check_interval_ms;
-    try {
+    await this.#due.look(now, check_interval_ms, async () => {
       const stuck = await stuckTasks(store.read, now);
       for (const task of stuck) await this.#climb(task, now);
       const shortest = await shortestTimeout(store.read) ?? Infinity;
       const pause = stuck.length > 0 ? STUCK_LADDER_LOOK_MS : shortest * 1000 / STUCK_LOOKS;
-      this.#due_at = Math.min(this.#due_at, now + pause);
-    } catch (error) {
-      this.#due_at = now;
-      throw error;
-    }
+      this.#due.by(now + pause);
+    });
   }
 
   async #climb(task: StuckTask, now: number): Promise<void> {

@@ -3,6 +3,7 @@ import { timedTrees } from "../../db/trees.ts";
 import { commitAndTell, type Committing } from "../commands/commit.ts";
 import { ending } from "../commands/ending.ts";
 import type { Clock, Ids } from "../ports.ts";
+import { Due } from "./due.ts";
 
 export interface WallTimePorts extends Committing {
   readonly clock: Clock;
@@ -13,8 +14,8 @@ export interface WallTimePorts extends Committing {
 
 export class WallTimeLook {
   readonly #ports: WallTimePorts;
-  /** When the next look is due: a look reads all trees that go on. */
-  #due_at = 0;
+  /** A look reads all trees that go on. */
+  readonly #due = new Due();
 
   constructor(ports: WallTimePorts) {
     this.#ports = ports;
@@ -22,26 +23,20 @@ export class WallTimeLook {
 
   /** A tree may run so long from now. */
   expect(wall_ms: number): void {
-    this.#due_at = Math.min(this.#due_at, this.#ports.clock.now() + wall_ms);
+    this.#due.by(this.#ports.clock.now() + wall_ms);
   }
 
   async look(): Promise<void> {
     const { store, clock, check_interval_ms } = this.#ports;
     const now = clock.now();
-    if (now < this.#due_at) return;
-    // Before anything is read: a tree that begins meanwhile brings it forward.
-    this.#due_at = now + check_interval_ms;
-    try {
+    await this.#due.look(now, check_interval_ms, async () => {
       for (const tree of await timedTrees(store.read, now)) {
         // One that cannot be ended just now is found again by the next look.
-        this.#due_at = Math.min(this.#due_at, tree.over_at);
+        this.#due.by(tree.over_at);
         if (tree.over_at > now) return;
         await this.#end(tree);
       }
-    } catch (error) {
-      this.#due_at = now;
-      throw error;
-    }
+    });
   }
 
   async #end(tree: { tree_id: string; root_id: string; priority: number; wall_seconds: number }) {
