@@ -376,6 +376,8 @@ export const STORE_GROUPS_AT_ONCE = 2;
 export const STORE_CACHE_KIB = 64 * 1024;
 /** Pages of the log after which it is written back: hot pages are written once for many commits. */
 export const STORE_CHECKPOINT_PAGES = 8_000;
+/** Statements that a connection keeps ready: some three times what the program has of them. */
+export const STORE_STATEMENTS_MAX = 1_000;
 /** Groups after which the data folder is told how far the database has come: few files to write. */
 export const STORE_STAMP_GROUPS = 256;
 /** Nothing committed for so long is idle: then the log is written back, in the pauses even of a probe. */

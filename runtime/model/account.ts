@@ -88,7 +88,8 @@ export async function spend(
   try {
     const answer = await spender.tries.make(
       async () => {
-        const made = await once(ports, config, spender, request, size, signal, onPiece);
+        const asked = () => progress.asked();
+        const made = await once(ports, config, spender, request, size, signal, onPiece, asked);
         cost = made.cost;
         return made.answer;
       },
@@ -127,6 +128,7 @@ async function once(
   size: PromptSize,
   signal: AbortSignal,
   onPiece: (piece: Piece) => void,
+  onAsk: () => void,
 ): Promise<{ readonly answer: ModelReply | ModelFailure } & Cost> {
   const { task_id, tree_id, priority, tries: { deadline } } = spender;
   const model = config.provider?.models[request.model] ?? OFFLINE;
@@ -144,6 +146,7 @@ async function once(
     input_tokens: size.fresh,
   };
   try {
+    onAsk();
     const answer = await ports.gateway.ask(call, signal, (piece) => {
       meter.take(piece);
       onPiece(piece);
