@@ -9,7 +9,7 @@ import { type Identity, migrate } from "../../db/migrate.ts";
 import type { Schema } from "../../db/schema.ts";
 import { type Store, StoreError } from "../../db/store.ts";
 import { type Row, Rows, type SqlValue, type Unit, type UnitResult } from "../../db/unit.ts";
-import type { Weather } from "./weather.ts";
+import { CALM, type Weather } from "./weather.ts";
 import type { World } from "./world.ts";
 
 interface Waiting {
@@ -27,6 +27,8 @@ export class Database {
   weather: Weather;
   /** How often it was written. */
   writes = 0;
+  /** Whether a commit is under way or waits. */
+  busy = false;
   /** How many reads failed. */
   unread = 0;
   /** Until then nothing can be written. */
@@ -44,6 +46,12 @@ export class Database {
     return new Database(world, weather, engine, await migrate(engine));
   }
 
+  /** Nothing goes wrong from now on. */
+  calm(): void {
+    this.weather = CALM;
+    this.#full_until = 0;
+  }
+
   /** What is written down, for whoever is not the kernel. */
   look<Given>(sql: string, ...parameters: SqlValue[]): Given[] {
     // The query says what its rows look like.
@@ -58,6 +66,7 @@ export class Database {
   store(): Store {
     const world = this.#world;
     const { life } = world;
+    this.busy = false;
     const closed = Promise.withResolvers<null>();
     const waiting: Waiting[] = [];
     /** Behind one that is late, in the order in which they are heard. */
@@ -79,7 +88,9 @@ export class Database {
       writeLater();
     };
     const writeLater = () => {
-      if (writes || waiting.length === 0 || life !== world.life) return;
+      if (writes || life !== world.life) return;
+      this.busy = waiting.length > 0;
+      if (!this.busy) return;
       writes = true;
       world.offer("store", world.between(0, 3), write);
     };
@@ -154,7 +165,11 @@ export class Database {
     }
     if (!world.chance(this.weather.late)) return this.#run(sql, parameters);
     return new Promise((resolve) =>
-      world.offer("store: reads late", world.between(0, 500), () => resolve(this.#run(sql, parameters)))
+      world.offer(
+        "store: reads late",
+        world.between(0, 500),
+        () => resolve(this.#run(sql, parameters)),
+      )
     );
   }
 

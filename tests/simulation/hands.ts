@@ -13,7 +13,10 @@ export interface SimulatedHands {
   readonly terminal: Ports["terminal"];
 }
 
-export function hands(world: World, database: Database): (ran: Map<string, number>) => SimulatedHands {
+export function hands(
+  world: World,
+  database: Database,
+): (ran: Map<string, number>) => SimulatedHands {
   /** Done after a while; the kernel may be killed just before, or just after. */
   function after<T>(what: string, ms: number, signal: AbortSignal, done: () => T): Promise<T> {
     return new Promise((resolve, reject) => {

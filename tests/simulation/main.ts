@@ -11,6 +11,8 @@ const { values } = parseArgs({
     from: { type: "string", default: "0" },
     seeds: { type: "string", default: "5000" },
     steps: { type: "string", default: "200" },
+    /** Stops at the first seed that fails. */
+    first: { type: "boolean", default: false },
   },
 });
 const steps = Number(values.steps);
@@ -29,6 +31,7 @@ for (let seed = first; seed < first + Number(values.seeds); seed++) {
   if (wrongs.length === 0) continue;
   failed++;
   console.log(`seed ${seed}: ${wrongs[0]}\n  deno task simulate --seed ${seed} --steps ${steps}`);
+  if (values.first) Deno.exit(1);
 }
 const seconds = (performance.now() - begun) / 1000;
 console.log(

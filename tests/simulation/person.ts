@@ -16,8 +16,8 @@ export interface Wanted {
   tree_id: string | null;
 }
 
-/** A person looks at their questions so often. */
-const LOOK_MS = 3_000;
+/** A person looks at their questions so often, now and then at once. */
+const LOOK_MS = 8_000;
 /** Before they try again what was not heard. */
 const AGAIN_MS = 1_000;
 
@@ -36,7 +36,7 @@ export class Person {
     this.#database = database;
     for (let tree = world.between(1, 4); tree > 0; tree--) {
       this.#busy++;
-      world.outside("person: hands in a task", world.between(0, 4_000), () => this.#begin());
+      world.outside("person: hands in a task", world.between(0, 2_000), () => this.#begin());
     }
     this.#look();
   }
@@ -58,7 +58,7 @@ export class Person {
       agent: "generalist",
       after_task: world.pick(["none", "none", "root", "all"]),
       priority: world.between(0, 9),
-      timeout_seconds: world.between(15, 60),
+      timeout_seconds: world.between(10, 40),
       budget: wall_seconds === undefined ? {} : { wall_seconds },
     };
     this.#want(command, (answer) => wanted.tree_id = answer.tree_id);

@@ -59,8 +59,8 @@ export function drawPlan(world: World): Plan {
     if (kind < 65) return terminal(world, id, turn);
     if (kind < 75) return [{ calls: [{ tool: "flag_for_review", blocking: world.chance(70) }] }];
     if (kind < 85) return [{ calls: [{ tool: "list_agents" }, { tool: "no_such_tool" }] }];
-    if (kind < 92) return [{ says: "Let me think." }];
-    if (kind < 97) return [{ silent: 1 }];
+    if (kind < 89) return [{ says: "Let me think." }];
+    if (kind < 96) return [{ silent: 1 }];
     return [{ silent: world.chance(50) ? 3 : NEVER }];
   };
   return draw(0);
@@ -76,12 +76,17 @@ function terminal(world: World, id: number, turn: number): Turn[] {
   return [{ calls: [{ tool: "attach_tool" }] }, { calls }];
 }
 
-/** What a task ends with when everything below it went well. */
-export function worthOf({ value, turns }: Plan): number {
+/** What a task ends with when everything below it went well, and how many tasks that takes. */
+export function worthOf(
+  { value, turns }: Plan,
+): { readonly worth: number; readonly tasks: number } {
   let worth = value;
-  for (const turn of turns) {
-    if (!("calls" in turn)) continue;
-    for (const call of turn.calls) if (call.tool === "start_subtask") worth += worthOf(call.plan);
+  let tasks = 1;
+  for (const call of turns.flatMap((turn) => "calls" in turn ? turn.calls : [])) {
+    if (call.tool !== "start_subtask") continue;
+    const below = worthOf(call.plan);
+    worth += below.worth;
+    tasks += below.tasks;
   }
-  return worth;
+  return { worth, tasks };
 }

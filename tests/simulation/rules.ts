@@ -5,6 +5,9 @@ import { type Plan, type Turn, worthOf } from "./plan.ts";
 import type { Wanted } from "./person.ts";
 import type { World } from "./world.ts";
 
+/** A decision is acted on within this, whatever else its task waits for. */
+const ACTED_ON_MS = 1_000;
+
 /** Each of them finds the rows that must not be. */
 const NEVER_ROWS: Readonly<Record<string, string>> = {
   "a task lives below one that was ended from outside": `
@@ -17,6 +20,8 @@ const NEVER_ROWS: Readonly<Record<string, string>> = {
     SELECT child.id FROM tasks AS child JOIN tasks AS parent ON parent.id = child.parent_id
     WHERE child.ended_at IS NULL AND parent.ended_at IS NOT NULL
       AND child.purpose NOT IN ('supervision', 'evaluation', 'documentation')`,
+  "who waits for a slot counts as stuck":
+    "SELECT address AS id FROM actors WHERE status = 'live' AND owner IS NULL AND rung = 'reminded'",
   "an effect began two children":
     "SELECT min(id) AS id FROM tasks WHERE effect_key IS NOT NULL GROUP BY effect_key HAVING count(*) > 1",
 };
@@ -26,7 +31,8 @@ const LEFT_ROWS: Readonly<Record<string, string>> = {
   "a task has not ended": "SELECT id FROM tasks WHERE ended_at IS NULL",
   "an envelope is left": "SELECT id FROM envelopes",
   "a timer is left": "SELECT address AS id FROM timers",
-  "an effect is open": "SELECT key AS id FROM outbox WHERE status IN ('pending', 'started', 'waiting')",
+  "an effect is open":
+    "SELECT key AS id FROM outbox WHERE status IN ('pending', 'started', 'waiting')",
   "an actor is held": "SELECT address AS id FROM actors WHERE owner IS NOT NULL",
   "a blocking question is open": "SELECT id FROM reviews WHERE status = 'open' AND blocking = 1",
   "a budget is set aside": "SELECT key AS id FROM reservations WHERE lost = 0",
@@ -34,6 +40,27 @@ const LEFT_ROWS: Readonly<Record<string, string>> = {
 
 export function checkAlways(world: World, database: Database): void {
   find(world, database, NEVER_ROWS);
+}
+
+/**
+ * What holds once whatever went wrong is over, and no commit is under way.
+ * @param active how many actors the kernel says that it runs
+ */
+export function checkRecovered(world: World, database: Database, active: number): void {
+  // Nobody else's lease is renewed.
+  const [{ held }] = database.look<{ held: number }>(
+    "SELECT count(*) AS held FROM actors WHERE owner IS NOT NULL",
+  );
+  if (held !== active) world.wrong(`${held} actors are held, and ${active} are active`);
+  const [lying] = database.look<{ key: string }>(
+    `SELECT effect.key FROM outbox AS effect JOIN reviews AS review ON review.effect_key = effect.key
+      JOIN actors AS actor ON actor.address = effect.address
+      WHERE effect.status = 'pending' AND review.status = 'approved' AND review.decided_at < ?
+        AND actor.owner IS NOT NULL AND actor.lease_until > ?`,
+    world.now - ACTED_ON_MS,
+    world.now,
+  );
+  if (lying) world.wrong(`nobody acts on an approval: ${lying.key}`);
 }
 
 /** @param ran how often each command was run */
@@ -63,13 +90,18 @@ function checkTree(world: World, database: Database, { tree_id, plan }: Wanted):
     "SELECT status, result, reason FROM trees WHERE id = ?",
     tree_id,
   );
-  const [{ failed }] = database.look<{ failed: number }>(
-    "SELECT count(*) AS failed FROM tasks WHERE tree_id = ? AND status <> 'done'",
+  const [{ failed, begun }] = database.look<{ failed: number; begun: number }>(
+    `SELECT count(*) FILTER (WHERE status <> 'done') AS failed,
+      count(*) FILTER (WHERE purpose IN ('root', 'subtask')) AS begun
+      FROM tasks WHERE tree_id = ?`,
     tree_id,
   );
-  const worth = String(worthOf(plan));
-  // A child that failed, or could not be begun, is missing in the sum.
-  if (failed === 0 && tree.status === "done" && tree.result !== worth) {
+  if (failed > 0 || tree.status !== "done") return;
+  const { tasks, worth } = worthOf(plan);
+  // One whose reads failed so often could not be begun, and is missing in the sum.
+  if (begun < tasks && database.unread >= PERFORM_ATTEMPTS_MAX) return;
+  if (begun !== tasks) world.wrong(`tree ${tree_id} has ${begun} tasks of ${tasks}`);
+  else if (tree.result !== String(worth)) {
     world.wrong(`tree ${tree_id} is worth ${worth}, and ended with ${tree.result}`);
   }
 }
@@ -93,7 +125,7 @@ function mayFail({ reason, instruction, purpose }: FailedTask, { unread }: Datab
   if (/^The database failed/.test(reason)) return unread >= PERFORM_ATTEMPTS_MAX;
   if (/^The tree's budget is used up|^The task above it ended/.test(reason)) return true;
   // The worst of luck, three or ten times in a row.
-  if (/^Failed 3 times at |^The kernel died 3 times |^overloaded$/.test(reason)) return true;
+  if (/^Failed \d+ times at |^The kernel died 3 times |^overloaded$/.test(reason)) return true;
   if (/^Stuck/.test(reason)) return planOf(instruction)?.turns.some(isSilent) ?? false;
   return false;
 }

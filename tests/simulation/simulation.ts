@@ -6,15 +6,16 @@ import { root } from "../../actors/root.ts";
 import { isSeeded, seeding } from "../../db/seeding.ts";
 import { StoreError } from "../../db/store.ts";
 import { boot, type Booted, type Ports } from "../../runtime/boot.ts";
+import { RETRY_MAX_MS } from "../../runtime/core/limits.ts";
 import { PATIENCE } from "../../runtime/core/model/patience.ts";
 import { readSeeds, type Seeds } from "../../seeds/mod.ts";
-import { type SimulatedCells, cells } from "./cells.ts";
+import { cells, type SimulatedCells } from "./cells.ts";
 import { Database } from "./database.ts";
 import { hands } from "./hands.ts";
 import { model } from "./model.ts";
 import { Person } from "./person.ts";
-import { checkAlways, checkEnd } from "./rules.ts";
-import { CALM, drawWeather } from "./weather.ts";
+import { checkAlways, checkEnd, checkRecovered } from "./rules.ts";
+import { drawWeather } from "./weather.ts";
 import { settled, World } from "./world.ts";
 
 export interface Simulated {
@@ -27,6 +28,8 @@ export interface Simulated {
 
 /** Steps of the calm at the most: what has not ended by then never will. */
 const CALM_STEPS_MAX = 5_000;
+/** After so long in the calm whatever had failed was tried again. */
+const RECOVERED_MS = 2 * RETRY_MAX_MS;
 
 let seeds: Seeds | null = null;
 
@@ -37,11 +40,18 @@ export async function simulate(seed: number, steps: number): Promise<Simulated> 
   const database = await Database.open(world, weather);
   seeds ??= await readSeeds();
   const simulation = new Simulation(world, database, seeds);
+  // A promise that nobody heard ends a real kernel.
+  const unheard = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    world.wrong(`nobody heard of: ${event.reason?.stack ?? event.reason}`);
+  };
+  addEventListener("unhandledrejection", unheard);
   try {
     await simulation.run(steps);
   } catch (error) {
     world.wrong(`${(error as Error).stack}`);
   }
+  removeEventListener("unhandledrejection", unheard);
   database.close();
   return { seed, trace: world.trace, wrongs: world.wrongs };
 }
@@ -55,8 +65,11 @@ class Simulation {
   readonly #ran = new Map<string, number>();
   readonly #slots: number;
   readonly #predecessors_count: boolean;
-  #kernel: { readonly life: number; readonly booted: Booted | null; readonly cells: SimulatedCells } | null =
-    null;
+  /** From then on nothing that went wrong before is an excuse. */
+  #recovered_at = Infinity;
+  #kernel:
+    | { readonly life: number; readonly booted: Booted | null; readonly cells: SimulatedCells }
+    | null = null;
 
   constructor(world: World, database: Database, seeds: Seeds) {
     this.#world = world;
@@ -71,7 +84,8 @@ class Simulation {
     for (let step = 0; step < steps && !this.#isWrong; step++) await this.#step();
     const world = this.#world;
     world.trace.push("calm");
-    this.#database.weather = CALM;
+    this.#recovered_at = world.now + RECOVERED_MS;
+    this.#database.calm();
     for (let step = 0; !this.#isOver && !this.#isWrong; step++) {
       if (step > CALM_STEPS_MAX) {
         world.wrong("it does not come to its end");
@@ -108,7 +122,11 @@ class Simulation {
     if (this.#kernel?.life !== this.#world.life) this.#boot();
     const { writes } = this.#database;
     await this.#world.step();
-    if (this.#database.writes > writes) checkAlways(this.#world, this.#database);
+    if (this.#database.writes === writes) return;
+    checkAlways(this.#world, this.#database);
+    const load = this.#kernel?.booted?.load();
+    if (!load || this.#world.now < this.#recovered_at || this.#database.busy) return;
+    checkRecovered(this.#world, this.#database, load.running);
   }
 
   /** A new kernel, as the launcher starts one. */

@@ -13,8 +13,10 @@ interface Happening {
   readonly happen: () => void;
 }
 
-/** How long a kernel may be kept from its clock when nothing else happens: as on a busy machine. */
-const OVERSLEPT_MS = 2_000;
+/** How long what is due may be kept waiting: as on a busy machine. */
+const KEPT_WAITING_MS = 2_000;
+/** How late the clock may be when nothing else happens. */
+const OVERSLEPT_MS = 5_000;
 
 export class World implements Random {
   /** What happened, one line each. */
@@ -110,7 +112,7 @@ export class World implements Random {
     const later = first(offered.filter(({ at }) => at > this.now));
     if (due.length > 0) {
       // What is due may be kept waiting, as on a busy machine.
-      const overtakes = later && later.at - this.now <= OVERSLEPT_MS && this.chance(5);
+      const overtakes = later && later.at - this.now <= KEPT_WAITING_MS && this.chance(5);
       return overtakes ? later : this.pick(due);
     }
     if (!timer || later && later.at < timer.at) return later;
