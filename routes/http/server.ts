@@ -8,7 +8,6 @@ import {
   LISTEN_COMPLAINT_MS,
   LISTEN_PAUSE_MS,
 } from "../../runtime/core/limits.ts";
-import type { Log } from "../../runtime/ports.ts";
 
 export type Answer = (request: Request) => Response | Promise<Response>;
 
@@ -25,7 +24,7 @@ export class Listening {
   constructor(
     where: { readonly host: string; readonly port: number },
     readonly answer: Answer,
-    readonly log: Log,
+    readonly log: (line: string) => void,
   ) {
     this.gone = new Promise((resolve) => this.#end = resolve);
     try {

@@ -6,7 +6,7 @@ import type { Statement } from "../../db/unit.ts";
 import type { Command } from "../core/command.ts";
 import type { Address, Effect, Message } from "../core/protocol.ts";
 import { wellFormed } from "../core/text.ts";
-import type { PerformedBy, Tool } from "../core/toolkit/mod.ts";
+import type { PerformedBy, Tool } from "../core/toolkit/tool.ts";
 
 /** `anyway`: what is true even when nobody wants the outcome any more, such as what it cost. */
 export type Outcome =

@@ -8,7 +8,14 @@ import {
   TOOL_RESULT_BYTES_MAX,
 } from "../core/limits.ts";
 import { serve } from "./system_worker.ts";
-import type { FilesReply, FilesRequest } from "./files.ts";
+import type { FilesReply } from "../ports.ts";
+
+export interface FilesRequest {
+  /** The tree's own folder. */
+  readonly folder: string;
+  readonly tool: string;
+  readonly input: Record<string, unknown>;
+}
 
 /** What is wrong with a call, in words for the model that made it. */
 class Complaint extends Error {}

@@ -15,7 +15,8 @@ import { LEASE_MS } from "../core/limits.ts";
 import type { Next } from "../core/actor.ts";
 import type { Claim, Delivered } from "../core/delivery.ts";
 import type { Address, Effect, OpenEffect } from "../core/protocol.ts";
-import { CALLER_HOLDS, TOOLKIT } from "../core/toolkit/mod.ts";
+import { TOOLKIT } from "../core/toolkit/mod.ts";
+import { CALLER_HOLDS } from "../core/toolkit/tool.ts";
 import type { Ids } from "../ports.ts";
 
 export interface Settling {

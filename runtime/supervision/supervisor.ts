@@ -5,10 +5,11 @@
 import {
   afterDeath,
   type ChildSpec,
+  type Supervised,
   type SupervisorSpec,
   type WorkerSpec,
 } from "../core/supervision.ts";
-import type { Child, Clock, Log, Starter, Supervised } from "../ports.ts";
+import type { Child, Clock, Log, Starter } from "../ports.ts";
 
 interface Running {
   readonly child: Child;
