@@ -6,7 +6,7 @@ import { root } from "./actors/root.ts";
 import { isSeeded } from "./db/seeding.ts";
 import { openStore, type Store, StoreError } from "./db/store.ts";
 import { createApp } from "./routes/app.ts";
-import { type Answer, Listening } from "./routes/http/server.ts";
+import { Listening, type Respond } from "./routes/http/server.ts";
 import { type Config, ConfigError, readConfig } from "./runtime/core/config.ts";
 import { EXIT } from "./runtime/core/exit.ts";
 import { streamsMax } from "./runtime/core/descriptors.ts";
@@ -59,7 +59,7 @@ async function main([command, ...flags]: string[]): Promise<number> {
 async function serve(config: Config, folder: DataFolder): Promise<number> {
   const marker = await DatabaseMarker.of(folder.path, config.database_url);
   // The port first: who cannot serve must not take up work. Until the kernel runs, it says so.
-  let answer: Answer = () =>
+  let answer: Respond = () =>
     new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
   const server = new Listening(config, (request) => answer(request), log);
   const layers = await probeLayers();

@@ -1,6 +1,6 @@
 /** Holds every import to the arrows of the house style, and each part to what it may do. */
 import assert from "node:assert/strict";
-import { CODE } from "./support/troupe.ts";
+import { importsOf, readSources, withoutComments, withoutStrings } from "./support/sources.ts";
 
 /**
  * Which parts of the program a part may import, besides itself. A part is the longest prefix. Each arrow
@@ -114,58 +114,7 @@ const IMPURE: readonly [what: string, pattern: RegExp][] = [
   ["a dynamic import", /\bimport\s*\(/],
 ];
 
-interface Source {
-  /** From the program's folder. */
-  readonly file: string;
-  /** Without comments; strings are kept. */
-  readonly code: string;
-  readonly imports: readonly string[];
-}
-
-const sources = await read();
-
-async function read(): Promise<Source[]> {
-  const files: string[] = ["main.ts"];
-  const parts = new Set(
-    Object.keys(ARROWS).map((part) => part.split("/", 1)[0]).filter((part) => part !== "main.ts"),
-  );
-  const walk = async (folder: string): Promise<void> => {
-    for await (const { name, isDirectory } of Deno.readDir(`${CODE}${folder}`)) {
-      if (isDirectory) await walk(`${folder}/${name}`);
-      else if (/\.tsx?$/.test(name)) files.push(`${folder}/${name}`);
-    }
-  };
-  for (const part of parts) {
-    const known = await Deno.stat(`${CODE}${part}`).catch(() => null);
-    if (known?.isDirectory) await walk(part);
-  }
-  return await Promise.all(
-    files.sort().map(async (file) => {
-      const code = withoutComments(await Deno.readTextFile(`${CODE}${file}`));
-      return { file, code, imports: importsOf(file, code) };
-    }),
-  );
-}
-
-/** Leaves strings and template literals as they are, and line numbers too. */
-function withoutComments(text: string): string {
-  const token =
-    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[^])*`)|\/\*[^]*?\*\/|(?<![:\\])\/\/[^\n]*/g;
-  return text.replace(token, (whole, string) => string ?? whole.replace(/[^\n]/g, " "));
-}
-
-/** What a file imports in any way, as a path from the program's folder or as it stands. */
-function importsOf(file: string, code: string): string[] {
-  const patterns = [
-    /\b(?:import|export)\b[^"'`;]*?\bfrom\s*["']([^"']+)["']/g,
-    /\bimport\s*["']([^"']+)["']/g,
-    /\bimport\s*\(\s*["']([^"']+)["']/g,
-    /\bimport\.meta\.resolve\(\s*["']([^"']+)["']/g,
-  ];
-  return patterns.flatMap((pattern) => [...code.matchAll(pattern)]).map(([, specifier]) =>
-    specifier.startsWith(".") ? new URL(specifier, `file:///${file}`).pathname.slice(1) : specifier
-  );
-}
+const sources = await readSources();
 
 function partOf(file: string): string | undefined {
   return Object.keys(ARROWS).filter((part) => isIn(file, part))
@@ -404,13 +353,6 @@ Deno.test("actors are as pure as the core", () => {
     );
   assert.deepEqual(broken, []);
 });
-
-function withoutStrings(code: string): string {
-  return code.replace(
-    /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\[^])*`/g,
-    (text) => text.replace(/[^\n]/g, " "),
-  );
-}
 
 Deno.test("an actor, with everything that it imports as a value, needs no package", () => {
   // A worker has no permission to read packages: types are erased before it starts.

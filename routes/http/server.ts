@@ -9,7 +9,7 @@ import {
   LISTEN_PAUSE_MS,
 } from "../../runtime/core/limits.ts";
 
-export type Answer = (request: Request) => Response | Promise<Response>;
+export type Respond = (request: Request) => Response | Promise<Response>;
 
 export class Listening {
   /** Resolves when it is over: null after `shutdown`, else why it cannot be listened any more. */
@@ -23,7 +23,7 @@ export class Listening {
   /** @throws {ConfigError} when nobody can listen there */
   constructor(
     where: { readonly host: string; readonly port: number },
-    readonly answer: Answer,
+    readonly answer: Respond,
     readonly log: (line: string) => void,
   ) {
     this.gone = new Promise((resolve) => this.#end = resolve);

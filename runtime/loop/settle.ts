@@ -19,7 +19,7 @@ import { TOOLKIT } from "../core/toolkit/mod.ts";
 import { CALLER_HOLDS } from "../core/toolkit/tool.ts";
 import type { Ids } from "../ports.ts";
 
-export interface Settling {
+export interface Settlement {
   readonly unit: Unit;
   /** What has to be performed once the unit is committed. */
   readonly due: readonly OpenEffect[];
@@ -38,7 +38,7 @@ export function settle(
   step: Next<string>,
   ids: Ids,
   now: number,
-): Settling {
+): Settlement {
   const { address, tree_id } = claim;
   const unit: Statement[] = [
     settleEntry({
