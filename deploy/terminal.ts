@@ -6,7 +6,7 @@ import { EXIT } from "../runtime/core/exit.ts";
 import { AFTERMATH_MS, FOLLOW_ATTEMPTS_MAX, FOLLOW_PAUSE_MS } from "../runtime/core/limits.ts";
 import { startKernel } from "./kernel_process.ts";
 
-interface Tree {
+interface TreeSoFar {
   readonly id: string;
   readonly status: string;
   readonly result: string | null;
@@ -33,13 +33,13 @@ export async function runTask(
   // What is left to follow once the kernel is on its way out is its own end.
   const over = new AbortController();
   const stop = () => {
-    over.abort(new Ending("Stopped: what was begun goes on at the next start"));
+    over.abort(new CutOff("Stopped: what was begun goes on at the next start"));
     kernel.stop();
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
   kernel.status.then(({ code, signal }) => {
     const cause = signal ? `signal ${signal}` : `exit code ${code}`;
-    over.abort(new Ending(`The kernel died (${cause}): what was begun goes on at the next start`));
+    over.abort(new CutOff(`The kernel died (${cause}): what was begun goes on at the next start`));
   });
   try {
     // Its output may end a moment before it has a code.
@@ -81,7 +81,7 @@ async function runningKernel(environment: Record<string, string>): Promise<strin
 }
 
 /** Why nothing more can be followed: a sentence for a person, who needs no stack. */
-class Ending extends Error {}
+class CutOff extends Error {}
 
 async function follow(
   url: string,
@@ -104,7 +104,7 @@ async function follow(
   } catch (error) {
     const cause = over.aborted ? over.reason : error;
     console.error(
-      cause instanceof Ending
+      cause instanceof CutOff
         ? cause.message
         : `Cannot follow the task: ${(cause as Error).message}`,
     );
@@ -119,7 +119,7 @@ async function watch(
   over: AbortSignal,
 ): Promise<number> {
   const agents = new Map<string, string>();
-  let ended: Tree | null = null;
+  let ended: TreeSoFar | null = null;
   let late: ReturnType<typeof setTimeout> | undefined;
   const enough = new AbortController();
   const signal = AbortSignal.any([over, enough.signal]);
@@ -130,7 +130,7 @@ async function watch(
         printLine(value, agents, `waits: ${short(value.waiting)}`);
       }
       if (type !== "tree" || ended || value.ended_at === null) continue;
-      ended = value as unknown as Tree;
+      ended = value as unknown as TreeSoFar;
       printResult(ended);
       late = setTimeout(() => enough.abort(), AFTERMATH_MS);
     }
@@ -175,7 +175,7 @@ async function* eventsOf(
     failures++;
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_PAUSE_MS));
   }
-  throw new Ending("The kernel is gone and did not come back");
+  throw new CutOff("The kernel is gone and did not come back");
 }
 
 /** One line on standard error for what a person wants to follow. */
@@ -234,7 +234,7 @@ function short(value: unknown): string {
   return line.length > 100 ? `${line.slice(0, 99)}…` : line;
 }
 
-function printResult({ status, result, reason, model }: Tree): void {
+function printResult({ status, result, reason, model }: TreeSoFar): void {
   if (model === "offline") console.error("(answered by the offline model)");
   if (status === "done") console.log(result ?? "");
   else console.error(`${status}: ${result ?? reason ?? "no reason was given"}`);

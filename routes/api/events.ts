@@ -7,7 +7,7 @@ import { tasksOf } from "../../db/task_views.ts";
 import { findTree } from "../../db/trees.ts";
 import { PAGE_ROWS_MAX, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
 import { isFinal } from "../../runtime/core/protocol.ts";
-import type { News } from "../../runtime/passing/events.ts";
+import type { Happening } from "../../runtime/passing/events.ts";
 import { type Draft, type DraftHeard, saidSince } from "../../runtime/passing/drafts.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { noPlace, type Places } from "../http/places.ts";
@@ -62,14 +62,14 @@ export function treeEvents(
   });
 }
 
-type Called = News | "ping" | "close";
+type Called = Happening | "ping" | "close";
 
 /** Remembers the most that somebody called for until somebody waits. */
 class Wake {
   #called: Called | null = "committed";
   #resolve: (() => void) | null = null;
 
-  call(why: News | "ping"): void {
+  call(why: Happening | "ping"): void {
     if (URGENCY[why] > URGENCY[this.#called ?? "ping"] || this.#called === null) this.#called = why;
     this.#resolve?.();
   }

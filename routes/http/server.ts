@@ -8,9 +8,8 @@ import {
   LISTEN_COMPLAINT_MS,
   LISTEN_PAUSE_MS,
 } from "../../runtime/core/limits.ts";
-import type { Log } from "../../runtime/ports.ts";
 
-export type Answer = (request: Request) => Response | Promise<Response>;
+export type Respond = (request: Request) => Response | Promise<Response>;
 
 export class Listening {
   /** Resolves when it is over: null after `shutdown`, else why it cannot be listened any more. */
@@ -24,8 +23,8 @@ export class Listening {
   /** @throws {ConfigError} when nobody can listen there */
   constructor(
     where: { readonly host: string; readonly port: number },
-    readonly answer: Answer,
-    readonly log: Log,
+    readonly answer: Respond,
+    readonly log: (line: string) => void,
   ) {
     this.gone = new Promise((resolve) => this.#end = resolve);
     try {

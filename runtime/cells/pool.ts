@@ -10,9 +10,10 @@ import {
   TERMINATE_GRACE_MS,
   WORKERS_PER_CELL_MAX,
 } from "../core/limits.ts";
-import { answerIn, fromCell, jsonOf } from "./frames.ts";
+import { answerIn, fromCell } from "./frames.ts";
 import type { Fault } from "../core/delivery.ts";
 import { JUST_HEARD } from "../core/silence.ts";
+import { jsonOf } from "../core/text.ts";
 import { type Cell, Looks, type Seat } from "./looks.ts";
 import type { CellHosts, Cells, Child, Clock } from "../ports.ts";
 import { CELL, type ToCell } from "../confined/wire.ts";

@@ -7,7 +7,7 @@ import type { Command } from "../core/command.ts";
 import { TOOL_RESULT_BYTES_MAX } from "../core/limits.ts";
 import type { Address, Effect, Message } from "../core/protocol.ts";
 import { headAndTailInBytes, wellFormed } from "../core/text.ts";
-import type { PerformedBy, Tool } from "../core/toolkit/mod.ts";
+import type { PerformedBy, Tool } from "../core/toolkit/tool.ts";
 
 /** `anyway`: what is true even when nobody wants the outcome any more, such as what it cost. */
 export type Outcome =

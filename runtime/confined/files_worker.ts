@@ -8,7 +8,14 @@ import {
   TOOL_RESULT_BYTES_MAX,
 } from "../core/limits.ts";
 import { serve } from "./system_worker.ts";
-import type { FilesReply, FilesRequest } from "./files.ts";
+import type { FilesReply } from "../ports.ts";
+
+export interface FilesRequest {
+  /** The tree's own folder. */
+  readonly folder: string;
+  readonly tool: string;
+  readonly input: Record<string, unknown>;
+}
 
 /** What is wrong with a call, in words for the model that made it. */
 class Complaint extends Error {}
@@ -17,7 +24,7 @@ serve(async (body): Promise<FilesReply> => {
   const { folder, tool, input } = body as FilesRequest;
   try {
     await Deno.mkdir(folder, { recursive: true });
-    if (tool === "read_file") return await readAny(folder, input as unknown as Reading);
+    if (tool === "read_file") return await readAny(folder, input as unknown as FileLines);
     return { content: await use(folder, tool, input) };
   } catch (error) {
     return { content: sentence(error, input.path as string | undefined), is_error: true };
@@ -72,18 +79,18 @@ async function inside(folder: string, path: string): Promise<string> {
   return whole;
 }
 
-interface Reading {
+interface FileLines {
   readonly path: string;
   readonly from_line?: number;
   readonly to_line?: number;
 }
 
 /** A picture or a PDF is shown to the model as it is; anything else has to be text. */
-async function readAny(folder: string, reading: Reading): Promise<FilesReply> {
-  const { path } = reading;
+async function readAny(folder: string, lines: FileLines): Promise<FilesReply> {
+  const { path } = lines;
   const place = await inside(folder, path);
   const media_type = await mediaTypeOf(place);
-  if (!media_type) return { content: await read(place, reading) };
+  if (!media_type) return { content: await read(place, lines) };
   const { size } = await Deno.stat(place);
   if (size > MEDIA_BYTES_MAX) {
     throw new Complaint(
@@ -119,7 +126,7 @@ const MAGIC: readonly [RegExp, string][] = [
 
 async function read(
   place: string,
-  { path, from_line = 1, to_line = Infinity }: Reading,
+  { path, from_line = 1, to_line = Infinity }: FileLines,
 ): Promise<string> {
   const text = await textOf(place, path);
   if (from_line === 1 && to_line === Infinity) return cut(text);

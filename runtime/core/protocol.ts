@@ -6,9 +6,6 @@
 /** Names one actor for ever. An agent's address is the id of its task. */
 export type Address = string;
 
-/** Any JSON value. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
 /** What one actor tells another. `type` decides how it is received. */
 export interface Message {
   readonly type: string;

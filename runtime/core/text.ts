@@ -64,6 +64,19 @@ export function maySayIllFormed(json: string): boolean {
   return json.includes("\\u") && /\\u(?:0000|[dD][89a-fA-F])/.test(json);
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** What a body says, in well-formed texts; or undefined, which fits no schema. */
+export function jsonOf(body: Uint8Array): unknown {
+  try {
+    const json = utf8.decode(body);
+    const said = JSON.parse(json);
+    return maySayIllFormed(json) ? wellFormedWithin(said) : said;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Bytes of what is JSON already. */
 export function bytesOfJson(json: string): number {
   return new TextEncoder().encode(json).length;

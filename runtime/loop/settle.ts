@@ -15,10 +15,11 @@ import { LEASE_MS } from "../core/limits.ts";
 import type { Next } from "../core/actor.ts";
 import type { Claim, Delivered } from "../core/delivery.ts";
 import type { Address, Effect, OpenEffect } from "../core/protocol.ts";
-import { CALLER_HOLDS, TOOLKIT } from "../core/toolkit/mod.ts";
+import { TOOLKIT } from "../core/toolkit/mod.ts";
+import { CALLER_HOLDS } from "../core/toolkit/tool.ts";
 import type { Ids } from "../ports.ts";
 
-export interface Settling {
+export interface Settlement {
   readonly unit: Unit;
   /** What has to be performed once the unit is committed. */
   readonly due: readonly OpenEffect[];
@@ -37,7 +38,7 @@ export function settle(
   step: Next<string>,
   ids: Ids,
   now: number,
-): Settling {
+): Settlement {
   const { address, tree_id } = claim;
   const unit: Statement[] = [
     settleEntry({

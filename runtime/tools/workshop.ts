@@ -9,10 +9,9 @@ import {
   describePermissions,
   inputOf,
   isPure,
-  type Permissions,
   type ToolTest,
-  type WrittenTool,
 } from "../core/toolkit/written_tool.ts";
+import type { Permissions, WrittenTool } from "../core/toolkit/tool.ts";
 import type { Files, ToolOutcome, ToolRunner } from "../ports.ts";
 import { approval } from "./approval.ts";
 import { fitted } from "./spill.ts";

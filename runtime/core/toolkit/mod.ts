@@ -11,40 +11,8 @@ import {
 } from "../limits.ts";
 import type { OfferedTool } from "../model/messages.ts";
 import { fits } from "../text.ts";
-import { toolDraft, type WrittenTool } from "./written_tool.ts";
-
-/**
- * Who carries a call out, and whether its caller counts as running meanwhile (`slot`) or waits for others.
- * `agent` is the agent itself.
- */
-export const CALLER_HOLDS = {
-  agent: "slot",
-  child: "wait",
-  review: "wait",
-  store: "slot",
-  files: "slot",
-  workshop: "slot",
-  terminal: "slot",
-  written: "slot",
-} as const;
-
-export type PerformedBy = keyof typeof CALLER_HOLDS;
-
-export interface Tool {
-  readonly name: string;
-  readonly description: string;
-  readonly input: z.ZodType<Record<string, unknown>>;
-  /** What it does to the world outside its own task. */
-  readonly effect: "none" | "read" | "write" | "external";
-  /** Whether a call that was cut off may be made again. */
-  readonly idempotent: boolean;
-  readonly performer: PerformedBy;
-  /** Core tools are there for every agent; the others are attached. */
-  readonly core: boolean;
-  /** Of a tool that an agent wrote: the schema as it was written, and the tool itself. */
-  readonly input_schema?: Record<string, unknown>;
-  readonly written?: WrittenTool;
-}
+import type { PerformedBy, Tool } from "./tool.ts";
+import { toolDraft } from "./written_tool.ts";
 
 const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, "a name in snake_case, at most 64 long");
 const path = z.string().min(1).max(1024).describe("relative to the workspace, for example a/b.txt");

@@ -4,23 +4,7 @@
  */
 import * as z from "zod";
 import { TOOL_SOURCE_BYTES_MAX, TOOL_TESTS_MAX } from "../limits.ts";
-import type { Tool } from "./mod.ts";
-
-/** What a tool may do besides computing. Paths are relative to the tree's workspace. */
-export interface Permissions {
-  readonly net?: readonly string[] | undefined;
-  readonly read?: readonly string[] | undefined;
-  readonly write?: readonly string[] | undefined;
-}
-
-export interface WrittenTool {
-  readonly name: string;
-  readonly version: number;
-  readonly description: string;
-  readonly input_schema: Record<string, unknown>;
-  readonly source: string;
-  readonly permissions: Permissions;
-}
+import type { Permissions, Tool, WrittenTool } from "./tool.ts";
 
 /** One call of the tool with what it must give, or a part of the error that it must end with. */
 export interface ToolTest {
