@@ -10,7 +10,7 @@ import type { ChildPurpose } from "../core/protocol.ts";
 export function children({ read }: { readonly read: Db }): ToolPerformer {
   return {
     perform: async (call) => {
-      const asked = childOf(call, await instructionOf(read, call.task_id));
+      const asked = await childOf(call, () => instructionOf(read, call.task_id));
       const whose = { parent_id: call.task_id, call_id: call.call_id, effect_key: call.key };
       return { type: "commanded", command: { verb: "start_child", ...asked, ...whose } };
     },
@@ -37,8 +37,11 @@ interface Asked {
   readonly purpose: ChildPurpose;
 }
 
-/** What a call asks for; its arguments have been checked. */
-function childOf({ tool, input }: ToolCall, instruction: string): Asked {
+/**
+ * What a call asks for; its arguments have been checked.
+ * @param own reads the caller's instruction, which most children are begun without
+ */
+async function childOf({ tool, input }: ToolCall, own: () => Promise<string>): Promise<Asked> {
   const said = input as Record<string, string>;
   switch (tool.name) {
     case "start_subtask":
@@ -48,17 +51,17 @@ function childOf({ tool, input }: ToolCall, instruction: string): Asked {
         purpose: "subtask",
       };
     case "break_down_task":
-      return { agent: "task_breakdown", instruction, purpose: "breakdown" };
+      return { agent: "task_breakdown", instruction: await own(), purpose: "breakdown" };
     case "request_context":
       return {
         agent: "context_addition",
-        instruction: `Context needed: ${said.context_needed}\n\nFor this task: ${instruction}`,
+        instruction: `Context needed: ${said.context_needed}\n\nFor this task: ${await own()}`,
         purpose: "context",
       };
     case "request_tools":
       return {
         agent: "tool_addition",
-        instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${instruction}`,
+        instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${await own()}`,
         purpose: "tools",
       };
     default:

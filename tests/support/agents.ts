@@ -3,8 +3,6 @@ import { seeding } from "../../db/seeding.ts";
 import type { PlayedTurn } from "../../runtime/core/model/offline.ts";
 import type { TestKernel, TestOptions } from "./kernel.ts";
 import { PERSON } from "../../runtime/core/command.ts";
-import type { Containment } from "../../runtime/core/config.ts";
-import type { Layers } from "../../runtime/confined/sandbox.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { startKernel } from "./kernel.ts";
 import { until } from "./until.ts";
