@@ -28,6 +28,7 @@ import { realPorts } from "./runtime/real_ports.ts";
 import { recordedModels } from "./runtime/model/cassette.ts";
 import { describeLayers, probeLayers } from "./runtime/confined/sandbox.ts";
 import { readModels, readPlaybooks, readSeeds } from "./seeds/mod.ts";
+import { reasonOf } from "./runtime/core/reason.ts";
 
 const log = (line: string) => console.error(line);
 
@@ -132,7 +133,7 @@ async function answering(config: Config, folder: DataFolder): Promise<Provider |
     const models = await recordedModels(folder.cassettes);
     return models.default === OFFLINE ? null : { base_url: "replay:", models };
   } catch (error) {
-    throw new ConfigError(`Cannot start: ${(error as Error).message}`);
+    throw new ConfigError(`Cannot start: ${reasonOf(error)}`);
   }
 }
 

@@ -172,6 +172,7 @@ function onTextOnly(state: AgentState, said: string): Next<AgentState> {
 }
 
 function onEndTask(state: AgentState, { id, input }: ToolUseBlock): Next<AgentState> {
+  // A model's arguments may be anything: what they are is looked at below.
   const { status, result } = (input ?? {}) as Record<string, unknown>;
   if ((status !== "success" && status !== "failure") || typeof result !== "string") {
     return think(

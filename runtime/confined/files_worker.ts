@@ -9,6 +9,7 @@ import {
 } from "../core/limits.ts";
 import { serve } from "./system_worker.ts";
 import type { FilesReply } from "../ports.ts";
+import { reasonOf } from "../core/reason.ts";
 
 export interface FilesRequest {
   /** The tree's own folder. */
@@ -21,13 +22,15 @@ export interface FilesRequest {
 class Complaint extends Error {}
 
 serve(async (body): Promise<FilesReply> => {
+  // Its one caller is the door, which sends nothing else; the toolkit's schemas have checked the input.
   const { folder, tool, input } = body as FilesRequest;
   try {
     await Deno.mkdir(folder, { recursive: true });
     if (tool === "read_file") return await readAny(folder, input as unknown as FileLines);
     return { content: await use(folder, tool, input) };
   } catch (error) {
-    return { content: sentence(error, input.path as string | undefined), is_error: true };
+    const path = typeof input.path === "string" ? input.path : undefined;
+    return { content: sentence(error, path), is_error: true };
   }
 });
 
@@ -36,6 +39,7 @@ async function use(
   tool: string,
   input: Record<string, unknown>,
 ): Promise<string> {
+  // Each tool's own schema has checked that these are texts.
   const path = (input.path as string | undefined) ?? ".";
   switch (tool) {
     case "write_file":
@@ -207,7 +211,7 @@ async function search(folder: string, path: string, pattern: string): Promise<st
   try {
     expression = new RegExp(pattern, "u");
   } catch (error) {
-    throw new Complaint(`The pattern is not a regular expression: ${(error as Error).message}`);
+    throw new Complaint(`The pattern is not a regular expression: ${reasonOf(error)}`);
   }
   const root = await inside(folder, path);
   const { isFile } = await Deno.stat(root);
@@ -256,5 +260,5 @@ function sentence(error: unknown, path = "."): string {
   }
   if (error instanceof Deno.errors.FilesystemLoop) return `${path} is a loop of links`;
   // The place itself stays out of it: it is the machine's business.
-  return `The file system refused ${path}: ${(error as Error).name}`;
+  return `The file system refused ${path}: ${error instanceof Error ? error.name : error}`;
 }

@@ -46,9 +46,8 @@ const ENVIRONMENT = z.object(
     TROUPE_MODEL: text,
     TROUPE_MODEL_FAST: text,
     TROUPE_MODEL_STRONG: text,
-    MODEL_CASSETTE: text.refine(
-      (mode) => mode === undefined || mode === "record" || mode === "replay",
-      "must be record or replay",
+    MODEL_CASSETTE: text.pipe(
+      z.enum(["record", "replay"], "must be record or replay").optional(),
     ),
     DEBUG_MODE: text.transform((flag) => flag === "1" || flag === "true"),
   } satisfies Record<typeof VARIABLES[number], z.ZodType>,
@@ -103,7 +102,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     supervisor_check_interval_seconds: read.SUPERVISOR_CHECK_INTERVAL,
     admin_token: read.TROUPE_ADMIN_TOKEN ?? null,
     containment: read.CONTAINMENT === "strict" ? "strict" : "as_available",
-    cassette: (read.MODEL_CASSETTE as Config["cassette"]) ?? null,
+    cassette: read.MODEL_CASSETTE ?? null,
     provider: read.ANTHROPIC_API_KEY || read.ANTHROPIC_BASE_URL
       ? {
         base_url: read.ANTHROPIC_BASE_URL ?? "https://api.anthropic.com",

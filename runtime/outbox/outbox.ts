@@ -29,6 +29,7 @@ import { Refusal } from "../core/refusal.ts";
 import type { Runnable } from "../core/schedule.ts";
 import { parseInput } from "../core/toolkit/mod.ts";
 import { type Log, type Outbox, pause } from "../ports.ts";
+import { reasonOf } from "../core/reason.ts";
 
 export interface OutboxPorts extends Committing, Reading {
   readonly log: Log;
@@ -98,7 +99,7 @@ export class EffectOutbox implements Outbox {
       } catch (error) {
         if (signal.aborted) return null;
         if (error instanceof Refusal) return refused(due.effect, error.message);
-        const reason = (error as Error).message;
+        const reason = reasonOf(error);
         this.#ports.log(`Effect ${due.key} (${nameOf(due.effect)}) failed: ${reason}`);
         // A model call tries again by itself.
         const last = due.effect.type === "ask_model" ? 1 : PERFORM_ATTEMPTS_MAX;
@@ -176,7 +177,7 @@ export class EffectOutbox implements Outbox {
       return await perform();
     } catch (error) {
       if (signal.aborted || error instanceof Refusal) throw error;
-      this.#ports.log(`Effect ${due.key} (${call.tool.name}) failed: ${(error as Error).message}`);
+      this.#ports.log(`Effect ${due.key} (${call.tool.name}) failed: ${reasonOf(error)}`);
       return unknown();
     }
   }

@@ -33,8 +33,8 @@ export function followers({ read }: { readonly read: Db }) {
 
 type NewChild = Pick<VerbOf<"start_child">, "agent" | "instruction" | "purpose">;
 
-/** What a call asks for; its arguments have been checked. */
 function childOf({ tool, input }: ToolCall, instruction: string): NewChild {
+  // As the toolkit's schema has checked it.
   const said = input as Record<string, string>;
   switch (tool.name) {
     case "start_subtask":

@@ -233,7 +233,7 @@ export function definitionOf(tool: Tool): OfferedTool {
   if (tool.input_schema) {
     return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
   }
-  const { $schema: _, ...schema } = z.toJSONSchema(tool.input) as Record<string, unknown>;
+  const { $schema: _, ...schema }: Record<string, unknown> = z.toJSONSchema(tool.input);
   return { name: tool.name, description: tool.description, input_schema: schema };
 }
 

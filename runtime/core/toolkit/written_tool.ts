@@ -87,6 +87,7 @@ export function describePermissions(permissions: Permissions): string {
  */
 export function inputOf(schema: Record<string, unknown>): Tool["input"] {
   if (schema.type !== "object") throw new Error('its "type" must be "object"');
+  // What an agent wrote is read as a schema or thrown out; one of an object takes objects.
   return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]) as Tool["input"];
 }
 
