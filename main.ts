@@ -16,6 +16,7 @@ import {
   KERNEL_BEAT_MS,
   SHUTDOWN_MS,
   SPARE_MAX,
+  START_RETRY_SECONDS,
 } from "./runtime/core/limits.ts";
 import type { Provider } from "./runtime/core/model/messages.ts";
 import { OFFLINE } from "./runtime/core/model/offline.ts";
@@ -61,7 +62,10 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
   const marker = await DatabaseMarker.of(folder.path, config.database_url);
   // The port first: who cannot serve must not take up work. Until the kernel runs, it says so.
   let answer: Respond = () =>
-    new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
+    new Response("Troupe is starting", {
+      status: 503,
+      headers: { "retry-after": `${START_RETRY_SECONDS}` },
+    });
   const server = new Listening(config, (request) => answer(request), log);
   const layers = await probeLayers();
   const [provider, playbooks, models] = await Promise.all([

@@ -6,6 +6,7 @@ import { type Actor, actor, type Next, next, stop } from "../runtime/core/actor.
 import {
   CALLS_PER_TURN_MAX,
   END_NUDGES_MAX,
+  FIRST_LINE_CHARS_MAX,
   INSTRUCTION_BYTES_MAX,
   REPEATED_CALLS_MAX,
   RESULT_BYTES_MAX,
@@ -312,7 +313,7 @@ function refuse(call_id: string, content: string): Effect {
 }
 
 function firstLine(text: string): string {
-  return text.split("\n", 1)[0].slice(0, 300);
+  return text.split("\n", 1)[0].slice(0, FIRST_LINE_CHARS_MAX);
 }
 
 /** A short print of a text (FNV-1a, 32 bit), so that the state stays small. */

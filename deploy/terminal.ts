@@ -3,7 +3,12 @@
  * for the time being. Progress goes to standard error, the result to standard output.
  */
 import { EXIT } from "../runtime/core/exit.ts";
-import { AFTERMATH_MS, FOLLOW_ATTEMPTS_MAX, FOLLOW_PAUSE_MS } from "../runtime/core/limits.ts";
+import {
+  AFTERMATH_MS,
+  FOLLOW_ATTEMPTS_MAX,
+  FOLLOW_PAUSE_MS,
+  KERNEL_ANSWER_MS,
+} from "../runtime/core/limits.ts";
 import { startKernel } from "./kernel_process.ts";
 import { reasonOf } from "../runtime/core/reason.ts";
 
@@ -74,7 +79,7 @@ async function runningKernel(environment: Record<string, string>): Promise<strin
   try {
     const folder = environment.DATA_DIR || "data";
     const { url } = JSON.parse(await Deno.readTextFile(`${folder}/holder.json`));
-    const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(2_000) });
+    const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(KERNEL_ANSWER_MS) });
     await response.body?.cancel();
     return response.ok ? url : null;
   } catch {

@@ -4,6 +4,7 @@ import {
   FILE_BYTES_MAX,
   LISTED_FILES_MAX,
   MEDIA_BYTES_MAX,
+  SEARCH_LINE_CHARS_MAX,
   SEARCH_MATCHES_MAX,
   TOOL_RESULT_BYTES_MAX,
 } from "../core/limits.ts";
@@ -221,7 +222,7 @@ async function search(folder: string, path: string, pattern: string): Promise<st
     const text = await textOf(place, relative).catch(() => "");
     for (const [index, line] of text.split("\n").entries()) {
       if (!expression.test(line)) continue;
-      matches.push(`${relative}:${index + 1}: ${line.slice(0, 300)}`);
+      matches.push(`${relative}:${index + 1}: ${line.slice(0, SEARCH_LINE_CHARS_MAX)}`);
       if (matches.length < SEARCH_MATCHES_MAX) continue;
       return [...matches, `(more than ${SEARCH_MATCHES_MAX}: search for less)`].join("\n");
     }
