@@ -148,12 +148,12 @@ async function watch(
 }
 
 /** What is read of the API's events. */
-type Told =
-  | { readonly type: "message"; readonly value: ToldEntry }
+type TreeEvent =
+  | { readonly type: "message"; readonly value: EntryEvent }
   | { readonly type: "delta"; readonly value: { task_id: string; waiting?: string } }
   | { readonly type: "tree"; readonly value: TreeSoFar };
 
-interface ToldEntry {
+interface EntryEvent {
   readonly task_id: string;
   readonly type: string;
   readonly content: Readonly<Record<string, unknown>>;
@@ -164,7 +164,7 @@ async function* eventsOf(
   url: string,
   headers: Record<string, string>,
   signal: AbortSignal,
-): AsyncGenerator<Told> {
+): AsyncGenerator<TreeEvent> {
   let last = "0";
   for (let failures = 0; failures < FOLLOW_ATTEMPTS_MAX;) {
     try {
@@ -182,7 +182,7 @@ async function* eventsOf(
           if (type === "end") return;
           failures = 0;
           // The kernel that says it is of this very version.
-          yield { type, value: JSON.parse(data) } as Told;
+          yield { type, value: JSON.parse(data) } as TreeEvent;
         }
       }
     } catch (error) {
@@ -195,7 +195,7 @@ async function* eventsOf(
 }
 
 /** One line on standard error for what a person wants to follow. */
-function printEntry({ task_id, type, content }: ToldEntry, agents: Map<string, string>): void {
+function printEntry({ task_id, type, content }: EntryEvent, agents: Map<string, string>): void {
   if (type === "task.started") agents.set(task_id, String(content.agent));
   const line = lineOf(type, content);
   if (line) printLine(task_id, agents, line);
@@ -205,7 +205,7 @@ function printLine(id: string, agents: ReadonlyMap<string, string>, line: string
   console.error(`${(agents.get(id) ?? id).padEnd(20)} ${line}`);
 }
 
-function lineOf(type: string, content: ToldEntry["content"]): string | null {
+function lineOf(type: string, content: EntryEvent["content"]): string | null {
   switch (type) {
     case "task.started":
       return `began: ${short(content.instruction)}`;
@@ -230,7 +230,7 @@ function lineOf(type: string, content: ToldEntry["content"]): string | null {
   }
 }
 
-function partOf(block: ToldEntry["content"]): string[] {
+function partOf(block: EntryEvent["content"]): string[] {
   switch (block.type) {
     case "text":
       return [short(block.text)];

@@ -58,7 +58,7 @@ export interface OpenEffect {
   readonly effect: Effect;
   /** `started`: it was begun before, and its outcome was not written down. */
   readonly status: "pending" | "started";
-  /** How often the kernel died while it was performed. */
+  /** How often it came to nothing: the kernel died meanwhile, or its outcome could not be written down. */
   readonly attempts: number;
 }
 
