@@ -66,6 +66,22 @@ export const finishEffect = prepared<{ key: string; now: number }>(
   { expect: "one", refusal: EFFECT_GONE },
 );
 
+/** Counts an attempt that came to nothing, and gives their number; refused once the effect is not open. */
+export const countAttempt = prepared(
+  ({ key }: { key: string }) =>
+    query.updateTable("outbox").set({ attempts: sql`attempts + 1` })
+      .where("key", "=", key).where("status", "in", ["pending", "started"])
+      .returning("attempts"),
+  { returns: "one", expect: "one", refusal: EFFECT_GONE },
+);
+
+/** Refuses a unit of work unless the effect was closed without an outcome. */
+export const wasDropped = prepared<{ key: string }>(
+  ({ key }) =>
+    query.selectFrom("outbox").select("key").where("key", "=", key).where("status", "=", "dropped"),
+  { returns: "one", expect: "one", refusal: "The effect has an outcome" },
+);
+
 export const dropEffects = prepared<{ address: string; now: number }>(({ address, now }) =>
   query.updateTable("outbox").set({ status: "dropped", done_at: now })
     .where("address", "=", address).where(isOpen)

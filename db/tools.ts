@@ -1,11 +1,7 @@
 /** Tools that agents wrote: a version is added and never changed; a person disables or deletes them. */
-import {
-  asTool,
-  effectOf,
-  type ToolTest,
-  type WrittenTool,
-} from "../runtime/core/toolkit/written_tool.ts";
-import { CORE_TOOLS, type Tool, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
+import { asTool, effectOf, type ToolTest } from "../runtime/core/toolkit/written_tool.ts";
+import { CORE_TOOLS, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
+import type { Tool, WrittenTool } from "../runtime/core/toolkit/tool.ts";
 import { agentNames } from "./definitions.ts";
 import type { Db } from "./schema.ts";
 import { iso } from "./times.ts";

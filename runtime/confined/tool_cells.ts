@@ -16,11 +16,12 @@ import {
 import type { Child, Clock, Log, ToolOutcome, ToolRunner } from "../ports.ts";
 import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
 import type { ToolJob } from "./tool_cell.ts";
+import { toolReport } from "./tool_report.ts";
 import { TOO_LARGE, withinQuota } from "./quota.ts";
 import { CELL, NONCE } from "./wire.ts";
 import { within, workspaceOf } from "./workspace.ts";
-import type { WrittenTool } from "../core/toolkit/written_tool.ts";
-import { toolReport } from "../cells/frames.ts";
+import type { WrittenTool } from "../core/toolkit/tool.ts";
+import { reasonOf } from "../core/reason.ts";
 
 /** What a tool may do, with absolute paths. */
 export interface Grants {
@@ -292,7 +293,7 @@ export class ToolCells implements ToolRunner {
     try {
       cell.send(CELL, JSON.stringify(job));
     } catch (error) {
-      fail((error as Error).message);
+      fail(reasonOf(error));
     }
     const outcome = await reported.promise;
     callOff();

@@ -25,7 +25,7 @@ import type { Claim, Fault } from "../core/delivery.ts";
 import { LEASE_MS, LEASE_RENEW_MS, STOP_GRACE_MS } from "../core/limits.ts";
 import type { Address } from "../core/protocol.ts";
 import { type Runnable, Schedule } from "../core/schedule.ts";
-import type { Step } from "../cells/frames.ts";
+import type { Step } from "../core/actor.ts";
 import type { Cells, Child, Clock, Ids, Log, Loop, News, Outbox } from "../ports.ts";
 import { settle } from "./settle.ts";
 

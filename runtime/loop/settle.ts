@@ -17,7 +17,7 @@ import type { Claim, Delivered } from "../core/delivery.ts";
 import type { Address, OpenEffect } from "../core/protocol.ts";
 import type { Ids } from "../ports.ts";
 
-export interface Settling {
+export interface Settlement {
   readonly unit: Unit;
   /** What has to be performed once the unit is committed. */
   readonly due: readonly OpenEffect[];
@@ -36,7 +36,7 @@ export function settle(
   step: Next<string>,
   ids: Ids,
   now: number,
-): Settling {
+): Settlement {
   const { address, tree_id } = claim;
   const unit: Statement[] = [
     settleEntry({

@@ -3,8 +3,8 @@ import { journalOf } from "../../db/entries.ts";
 import type { Db } from "../../db/schema.ts";
 import { instructionOf } from "../../db/tasks.ts";
 import type { Outcome, StartChild, ToolCall, ToolPerformer } from "../commands/outcome.ts";
+import type { VerbOf } from "../core/command.ts";
 import { tailOf } from "../core/model/prompt.ts";
-import type { ChildPurpose } from "../core/protocol.ts";
 
 /** Performs the core tools that start a task; its end answers the call. */
 export function children({ read }: { readonly read: Db }): ToolPerformer {
@@ -31,17 +31,14 @@ export function followers({ read }: { readonly read: Db }) {
   };
 }
 
-interface Asked {
-  readonly agent: string;
-  readonly instruction: string;
-  readonly purpose: ChildPurpose;
-}
+type NewChild = Pick<VerbOf<"start_child">, "agent" | "instruction" | "purpose">;
 
 /**
  * What a call asks for; its arguments have been checked.
  * @param own reads the caller's instruction, which most children are begun without
  */
-async function childOf({ tool, input }: ToolCall, own: () => Promise<string>): Promise<Asked> {
+async function childOf({ tool, input }: ToolCall, own: () => Promise<string>): Promise<NewChild> {
+  // As the toolkit's schema has checked it.
   const said = input as Record<string, string>;
   switch (tool.name) {
     case "start_subtask":

@@ -13,7 +13,6 @@ interface TerminalPorts {
   readonly outputs: Outputs;
 }
 
-/** The tool's arguments, as its schema has checked them. */
 interface ShellCommand {
   readonly command: string;
   readonly timeout_seconds?: number;
@@ -32,7 +31,7 @@ async function commandApproval(
   { read, terminal }: TerminalPorts,
   call: ToolCall,
 ): Promise<Outcome | null> {
-  const { command, network = false } = call.input as unknown as ShellCommand;
+  const { command, network = false } = commandOf(call);
   if (terminal.contained && !network) return null;
   const why = terminal.contained
     ? "It asks for the network."
@@ -50,8 +49,7 @@ async function useTerminal(
   call: ToolCall,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const { command, timeout_seconds = TERMINAL_SECONDS, network = false } = call
-    .input as unknown as ShellCommand;
+  const { command, timeout_seconds = TERMINAL_SECONDS, network = false } = commandOf(call);
   const { task_id, tree_id, call_id } = call;
   const show = outputs.open(task_id, tree_id, `$ ${command}\n`);
   const asked = { tree_id, command, timeout_seconds, network };
@@ -68,4 +66,9 @@ async function useTerminal(
     type: "replied",
     reply: answer(call_id, { content, ...well ? {} : { is_error: true } }),
   };
+}
+
+function commandOf({ input }: ToolCall): ShellCommand {
+  // As the toolkit's schema has checked it.
+  return input as unknown as ShellCommand;
 }

@@ -9,13 +9,13 @@ import {
   describePermissions,
   inputOf,
   isPure,
-  type Permissions,
   type ToolTest,
-  type WrittenTool,
 } from "../core/toolkit/written_tool.ts";
+import type { Permissions, WrittenTool } from "../core/toolkit/tool.ts";
 import type { Files, ToolOutcome, ToolRunner } from "../ports.ts";
 import { approval } from "./approval.ts";
 import { fitted } from "./spill.ts";
+import { reasonOf } from "../core/reason.ts";
 
 interface WorkshopPorts {
   readonly read: Db;
@@ -45,6 +45,7 @@ async function createTool(
 ): Promise<Outcome> {
   refuseUncontained(ports);
   const { read, tools } = ports;
+  // As the toolkit's schema has checked it.
   const { tests, permissions = {}, ...draft } = call.input as unknown as ToolDraft;
   const newest = await newestTool(read, draft.name);
   if (TOOLKIT.has(draft.name) || newest && newest.origin !== "agent") {
@@ -142,7 +143,7 @@ function checkSchema(schema: Record<string, unknown>): void {
   } catch (error) {
     throw new Refusal(
       "input_schema",
-      `input_schema is no usable JSON Schema: ${(error as Error).message}`,
+      `input_schema is no usable JSON Schema: ${reasonOf(error)}`,
     );
   }
 }

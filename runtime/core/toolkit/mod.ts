@@ -4,44 +4,29 @@
  */
 import * as z from "zod";
 import {
+  COMMAND_CHARS_MAX,
   DOCUMENT_BYTES_MAX,
   FILE_BYTES_MAX,
+  GRANTED_MAX,
   INSTRUCTION_BYTES_MAX,
+  NAME_CHARS_MAX,
+  PATH_CHARS_MAX,
+  PATTERN_CHARS_MAX,
+  PURPOSE_CHARS_MAX,
   TERMINAL_SECONDS_MAX,
 } from "../limits.ts";
 import type { OfferedTool } from "../model/messages.ts";
 import { fits } from "../text.ts";
-import { toolDraft, type WrittenTool } from "./written_tool.ts";
+import type { PerformedBy, Tool } from "./tool.ts";
+import { toolDraft } from "./written_tool.ts";
 
-/** Who carries a call out; `agent` is the agent itself. */
-export type PerformedBy =
-  | "agent"
-  | "child"
-  | "review"
-  | "store"
-  | "files"
-  | "workshop"
-  | "terminal"
-  | "written";
-
-export interface Tool {
-  readonly name: string;
-  readonly description: string;
-  readonly input: z.ZodType<Record<string, unknown>>;
-  /** What it does to the world outside its own task. */
-  readonly effect: "none" | "read" | "write" | "external";
-  /** Whether a call that was cut off may be made again. */
-  readonly idempotent: boolean;
-  readonly performer: PerformedBy;
-  /** Core tools are there for every agent; the others are attached. */
-  readonly core: boolean;
-  /** Of a tool that an agent wrote: the schema as it was written, and the tool itself. */
-  readonly input_schema?: Record<string, unknown>;
-  readonly written?: WrittenTool;
-}
-
-const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, "a name in snake_case, at most 64 long");
-const path = z.string().min(1).max(1024).describe("relative to the workspace, for example a/b.txt");
+const name = z.string().regex(
+  new RegExp(`^[a-z][a-z0-9_]{0,${NAME_CHARS_MAX - 1}}$`),
+  `a name in snake_case, at most ${NAME_CHARS_MAX} long`,
+);
+const path = z.string().min(1).max(PATH_CHARS_MAX).describe(
+  "relative to the workspace, for example a/b.txt",
+);
 const words = z.string().trim().min(1).max(INSTRUCTION_BYTES_MAX).refine(
   (text) => fits(text, INSTRUCTION_BYTES_MAX),
   `at most ${INSTRUCTION_BYTES_MAX} bytes of JSON`,
@@ -169,10 +154,12 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
     "Define a new kind of agent, or a new version of one that an agent made.",
     {
       name,
-      description: z.string().min(1).max(500).describe("one sentence: what it is for"),
+      description: z.string().min(1).max(PURPOSE_CHARS_MAX).describe(
+        "one sentence: what it is for",
+      ),
       instruction: words.describe("its instruction, addressed to it"),
-      tools: z.array(name).max(50).optional(),
-      documents: z.array(name).max(50).optional(),
+      tools: z.array(name).max(GRANTED_MAX).optional(),
+      documents: z.array(name).max(GRANTED_MAX).optional(),
       web_search: z.boolean().optional(),
       model: z.enum(["fast", "default", "strong"]).optional(),
     },
@@ -203,7 +190,7 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
     false,
     "Run a shell command in the workspace. It sees the workspace and the system's programs, and no network unless a person allows it.",
     {
-      command: z.string().min(1).max(10_000),
+      command: z.string().min(1).max(COMMAND_CHARS_MAX),
       timeout_seconds: z.int().min(1).max(TERMINAL_SECONDS_MAX).optional(),
       network: z.boolean().optional().describe("ask a person for the network; false by default"),
     },
@@ -238,7 +225,7 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
     "read",
     true,
     "Find the lines that match a regular expression in the workspace's text files.",
-    { pattern: z.string().min(1).max(500), path: path.optional() },
+    { pattern: z.string().min(1).max(PATTERN_CHARS_MAX), path: path.optional() },
   ),
 ].map((tool) => [tool.name, tool]));
 
@@ -259,7 +246,7 @@ export function definitionOf(tool: Tool): OfferedTool {
   if (tool.input_schema) {
     return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
   }
-  const { $schema: _, ...schema } = z.toJSONSchema(tool.input) as Record<string, unknown>;
+  const { $schema: _, ...schema }: Record<string, unknown> = z.toJSONSchema(tool.input);
   return { name: tool.name, description: tool.description, input_schema: schema };
 }
 
