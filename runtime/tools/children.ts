@@ -5,6 +5,7 @@ import { instructionOf } from "../../db/tasks.ts";
 import type { Outcome, StartChild, ToolCall, ToolPerformer } from "../commands/outcome.ts";
 import type { VerbOf } from "../core/command.ts";
 import { tailOf } from "../core/model/prompt.ts";
+import { nameBy } from "../core/toolkit/mod.ts";
 
 /** Performs the core tools that start a task; its end answers the call. */
 export function children({ read }: { readonly read: Db }): ToolPerformer {
@@ -36,7 +37,7 @@ type NewChild = Pick<VerbOf<"start_child">, "agent" | "instruction" | "purpose">
 function childOf({ tool, input }: ToolCall, instruction: string): NewChild {
   // As the toolkit's schema has checked it.
   const said = input as Record<string, string>;
-  switch (tool.name) {
+  switch (nameBy("child", tool)) {
     case "start_subtask":
       return {
         agent: said.agent_type,
@@ -57,7 +58,5 @@ function childOf({ tool, input }: ToolCall, instruction: string): NewChild {
         instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${instruction}`,
         purpose: "tools",
       };
-    default:
-      throw new Error(`${tool.name} starts no task`);
   }
 }
