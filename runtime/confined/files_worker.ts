@@ -8,6 +8,7 @@ import {
   SEARCH_MATCHES_MAX,
   TOOL_RESULT_BYTES_MAX,
 } from "../core/limits.ts";
+import type { ToolOf } from "../core/toolkit/mod.ts";
 import { serve } from "./system_worker.ts";
 import type { FilesReply } from "../ports.ts";
 import { reasonOf } from "../core/reason.ts";
@@ -15,7 +16,7 @@ import { reasonOf } from "../core/reason.ts";
 export interface FilesRequest {
   /** The tree's own folder. */
   readonly folder: string;
-  readonly tool: string;
+  readonly tool: ToolOf<"files">;
   readonly input: Record<string, unknown>;
 }
 
@@ -37,7 +38,7 @@ serve(async (body): Promise<FilesReply> => {
 
 async function use(
   folder: string,
-  tool: string,
+  tool: Exclude<ToolOf<"files">, "read_file">,
   input: Record<string, unknown>,
 ): Promise<string> {
   // Each tool's own schema has checked that these are texts.
@@ -51,8 +52,6 @@ async function use(
       return await list(folder, path);
     case "search_files":
       return await search(folder, path, input.pattern as string);
-    default:
-      throw new Error(`${tool} is not a tool of the files actor`);
   }
 }
 

@@ -95,8 +95,11 @@ export function settle(
         const effect_json = JSON.stringify(effect);
         unit.push(addEffect({ key, tree_id, address, effect_json, now }));
         due.push({ key, address, tree_id, effect, status: "pending", attempts: 0 });
+        return;
       }
     }
+    // An effect that is not settled above does not compile.
+    effect satisfies never;
   });
   if (step.ending) {
     const end = endTask(address, step.ending, ids.next(), now);

@@ -5,6 +5,7 @@ import { instructionOf } from "../../db/tasks.ts";
 import type { Outcome, StartChild, ToolCall, ToolPerformer } from "../commands/outcome.ts";
 import type { VerbOf } from "../core/command.ts";
 import { tailOf } from "../core/model/prompt.ts";
+import { nameBy } from "../core/toolkit/mod.ts";
 
 /** Performs the core tools that start a task; its end answers the call. */
 export function children({ read }: { readonly read: Db }): ToolPerformer {
@@ -40,7 +41,7 @@ type NewChild = Pick<VerbOf<"start_child">, "agent" | "instruction" | "purpose">
 async function childOf({ tool, input }: ToolCall, own: () => Promise<string>): Promise<NewChild> {
   // As the toolkit's schema has checked it.
   const said = input as Record<string, string>;
-  switch (tool.name) {
+  switch (nameBy("child", tool)) {
     case "start_subtask":
       return {
         agent: said.agent_type,
@@ -61,7 +62,5 @@ async function childOf({ tool, input }: ToolCall, own: () => Promise<string>): P
         instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${await own()}`,
         purpose: "tools",
       };
-    default:
-      throw new Error(`${tool.name} starts no task`);
   }
 }

@@ -2,6 +2,7 @@
 import type { Db } from "../../db/schema.ts";
 import { answer, type Outcome, type ToolCall, type ToolPerformer } from "../commands/outcome.ts";
 import { TERMINAL_SECONDS } from "../core/limits.ts";
+import { nameBy } from "../core/toolkit/mod.ts";
 import type { Files, Outputs, Terminal } from "../ports.ts";
 import { approval } from "./approval.ts";
 import { fitted } from "./spill.ts";
@@ -22,7 +23,12 @@ interface ShellCommand {
 export function terminal(ports: TerminalPorts): ToolPerformer {
   return {
     allow: (call) => commandApproval(ports, call),
-    perform: (call, signal) => useTerminal(ports, call, signal),
+    perform(call, signal) {
+      switch (nameBy("terminal", call.tool)) {
+        case "use_terminal":
+          return useTerminal(ports, call, signal);
+      }
+    },
   };
 }
 

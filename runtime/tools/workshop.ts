@@ -4,7 +4,7 @@ import { findWrittenTool, newestTool } from "../../db/tools.ts";
 import { answer, type Outcome, type ToolCall, type ToolPerformer } from "../commands/outcome.ts";
 import type { Containment } from "../core/config.ts";
 import { Refusal } from "../core/refusal.ts";
-import { TOOLKIT } from "../core/toolkit/mod.ts";
+import { nameBy, TOOLKIT } from "../core/toolkit/mod.ts";
 import {
   describePermissions,
   inputOf,
@@ -26,7 +26,14 @@ interface WorkshopPorts {
 
 /** Performs `create_tool`. */
 export function workshop(ports: WorkshopPorts): ToolPerformer {
-  return { perform: (call, signal) => createTool(ports, call, signal) };
+  return {
+    perform(call, signal) {
+      switch (nameBy("workshop", call.tool)) {
+        case "create_tool":
+          return createTool(ports, call, signal);
+      }
+    },
+  };
 }
 
 /** Performs calls of tools that agents wrote. */

@@ -32,23 +32,23 @@ const words = z.string().trim().min(1).max(INSTRUCTION_BYTES_MAX).refine(
   `at most ${INSTRUCTION_BYTES_MAX} bytes of JSON`,
 );
 
-function tool(
-  name: string,
-  performer: PerformedBy,
+function tool<const Name extends string, By extends PerformedBy>(
+  name: Name,
+  performer: By,
   effect: Tool["effect"],
   idempotent: boolean,
   description: string,
   shape: Record<string, z.ZodType>,
   core = false,
-): Tool {
+): Tool & { readonly name: Name; readonly performer: By } {
   return { name, performer, effect, idempotent, description, input: z.strictObject(shape), core };
 }
 
 const READ_FILE =
   "Read a text file of the workspace, or look at a picture (PNG, JPEG, GIF, WebP) or a PDF in it.";
 
-/** Every built-in tool by name; the six core tools stand first. */
-export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
+/** Every built-in tool; the six core tools stand first. */
+const TOOLS = [
   tool(
     "break_down_task",
     "child",
@@ -227,7 +227,26 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
     "Find the lines that match a regular expression in the workspace's text files.",
     { pattern: z.string().min(1).max(PATTERN_CHARS_MAX), path: path.optional() },
   ),
-].map((tool) => [tool.name, tool]));
+];
+
+/** Every built-in tool by name, in that order. */
+export const TOOLKIT: ReadonlyMap<string, Tool> = new Map(TOOLS.map((tool) => [tool.name, tool]));
+
+/** Names of the tools that one performer carries out: it does not compile before it knows each of them. */
+export type ToolOf<By extends PerformedBy> = Extract<
+  typeof TOOLS[number],
+  { readonly performer: By }
+>["name"];
+
+/**
+ * Which of its performer's tools it is.
+ * @throws {Error} when it is another performer's
+ */
+export function nameBy<By extends PerformedBy>(by: By, { name, performer }: Tool): ToolOf<By> {
+  if (performer !== by) throw new Error(`${name} is not a tool of ${by}`);
+  // What an agent wrote has a performer of its own: all others are named above.
+  return name as ToolOf<By>;
+}
 
 /** Names of the tools that every agent has, in the order in which they stand in the prompt. */
 export const CORE_TOOLS: readonly string[] = [...TOOLKIT.values()].filter((tool) => tool.core)
