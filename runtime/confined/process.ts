@@ -13,6 +13,7 @@ import type { Clock, HostProcess } from "../ports.ts";
 import { Printed } from "./printed.ts";
 import { confine, type Confined, killGroup, type Layers } from "./sandbox.ts";
 import { beginsWith, FrameWriter, NONCE, readFrames } from "./wire.ts";
+import { reasonOf } from "../core/reason.ts";
 
 export class CellProcess implements HostProcess {
   /** Resolves with why the process ended. */
@@ -142,7 +143,7 @@ export class CellProcess implements HostProcess {
       await Promise.race([this.gone, this.#grace()]);
       this.kill("it closed its socket");
     } catch (error) {
-      this.kill((error as Error).message);
+      this.kill(reasonOf(error));
     }
   }
 
