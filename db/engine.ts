@@ -3,7 +3,12 @@
  * remote server. Lives inside the store worker.
  */
 import type { Row, SqlValue, Statement, Unit, UnitAnswer } from "./unit.ts";
-import { STORE_BUSY_MS, STORE_CACHE_KIB, STORE_CHECKPOINT_PAGES } from "../runtime/core/limits.ts";
+import {
+  STORE_BUSY_MS,
+  STORE_CACHE_KIB,
+  STORE_CHECKPOINT_PAGES,
+  STORE_STATEMENTS_MAX,
+} from "../runtime/core/limits.ts";
 import { reasonOf } from "../runtime/core/reason.ts";
 
 /** The port to a libSQL database. A group is one transaction; each unit in it stands or falls alone. */
@@ -61,9 +66,12 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
   if (readonly) db.exec("PRAGMA query_only = ON");
   const statements = new Map<string, ReturnType<typeof db.prepare>>();
 
+  /** Compiling a statement costs more than running it. */
   const prepare = (sql: string) => {
     let ready = statements.get(sql);
-    if (!ready) statements.set(sql, ready = db.prepare(sql));
+    if (ready) return ready;
+    if (statements.size >= STORE_STATEMENTS_MAX) statements.clear();
+    statements.set(sql, ready = db.prepare(sql));
     return ready;
   };
 
@@ -111,7 +119,7 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
       }
     },
     run(sql, parameters) {
-      const ready = db.prepare(sql);
+      const ready = prepare(sql);
       // As above.
       if (ready.reader) return ready.all(parameters) as Row[];
       ready.run(parameters);

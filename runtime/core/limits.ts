@@ -419,6 +419,8 @@ export const STORE_GROUP_MAX = 512;
 export const STORE_GROUPS_AT_ONCE = 2;
 /** Memory for pages of the database: holds every index page that a busy store comes back to. */
 export const STORE_CACHE_KIB = 64 * 1024;
+/** Statements that a connection keeps compiled: the program has some three hundred, and lists of all lengths. */
+export const STORE_STATEMENTS_MAX = 1_000;
 /** Pages of the log after which it is written back: hot pages are written once for many commits. */
 export const STORE_CHECKPOINT_PAGES = 8_000;
 /** Groups after which the data folder is told how far the database has come: few files to write. */

@@ -11,7 +11,7 @@ import { nameBy } from "../core/toolkit/mod.ts";
 export function children({ read }: { readonly read: Db }): ToolPerformer {
   return {
     perform: async (call) => {
-      const asked = childOf(call, await instructionOf(read, call.task_id));
+      const asked = await childOf(call, () => instructionOf(read, call.task_id));
       const whose = { parent_id: call.task_id, call_id: call.call_id, effect_key: call.key };
       return { type: "commanded", command: { verb: "start_child", ...asked, ...whose } };
     },
@@ -34,7 +34,11 @@ export function followers({ read }: { readonly read: Db }) {
 
 type NewChild = Pick<VerbOf<"start_child">, "agent" | "instruction" | "purpose">;
 
-function childOf({ tool, input }: ToolCall, instruction: string): NewChild {
+/**
+ * What a call asks for; its arguments have been checked.
+ * @param own reads the caller's instruction, which most children are begun without
+ */
+async function childOf({ tool, input }: ToolCall, own: () => Promise<string>): Promise<NewChild> {
   // As the toolkit's schema has checked it.
   const said = input as Record<string, string>;
   switch (nameBy("child", tool)) {
@@ -45,17 +49,17 @@ function childOf({ tool, input }: ToolCall, instruction: string): NewChild {
         purpose: "subtask",
       };
     case "break_down_task":
-      return { agent: "task_breakdown", instruction, purpose: "breakdown" };
+      return { agent: "task_breakdown", instruction: await own(), purpose: "breakdown" };
     case "request_context":
       return {
         agent: "context_addition",
-        instruction: `Context needed: ${said.context_needed}\n\nFor this task: ${instruction}`,
+        instruction: `Context needed: ${said.context_needed}\n\nFor this task: ${await own()}`,
         purpose: "context",
       };
     case "request_tools":
       return {
         agent: "tool_addition",
-        instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${instruction}`,
+        instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${await own()}`,
         purpose: "tools",
       };
   }

@@ -265,7 +265,7 @@ async function told(
   const key = ulids.next();
   const effect_json = JSON.stringify(effect);
   await db.commit([
-    addEffect({ key, tree_id, address: root_id, holds: "slot", effect_json, now: 1 }),
+    addEffect({ key, tree_id, address: root_id, effect_json, now: 1 }),
   ]);
   const loop = { wake: () => {}, drop: () => {}, expect: () => {} };
   const ports = { store: db.store, news: { publish: () => {} }, loop, log: () => {} };
@@ -274,7 +274,7 @@ async function told(
     Performers
   > as Performers;
   const outbox = new EffectOutbox({ ...ports, ...readingOf(db) }, performers);
-  const due = { key, address: root_id, tree_id, holds: "slot" as const, effect };
+  const due = { key, address: root_id, tree_id, effect };
   const runnable = { address: root_id, tree_id, priority: 5, urgent: false };
   await outbox.perform({ ...due, status: "pending", attempts: 0 }, runnable);
   const rows = await db.store.read.selectFrom("envelopes").select("message_json")
