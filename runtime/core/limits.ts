@@ -39,7 +39,7 @@ export const ID_CHARS_MAX = 64;
 export const COMMENT_CHARS_MAX = 10_000;
 /** Highest priority of a tree: ten steps, one digit, are as many as a person tells apart. */
 export const PRIORITY_MAX = 9;
-/** Of a tree that names none: as many steps are below it as nearly above. */
+/** Priority of a tree that names none: five steps are below it and four above. */
 export const PRIORITY = 5;
 /** Most agents at once that may be asked for: about what all cells together have room for. */
 export const AGENTS_AT_ONCE_MAX = 1_000;
