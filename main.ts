@@ -3,10 +3,10 @@
  * its permissions; says on standard output when it is ready, and stops when its input ends.
  */
 import { root } from "./actors/root.ts";
-import { isSeeded, seeding } from "./db/seeding.ts";
+import { isSeeded } from "./db/seeding.ts";
 import { openStore, type Store, StoreError } from "./db/store.ts";
 import { createApp } from "./routes/app.ts";
-import { type Answer, Listening } from "./routes/http/server.ts";
+import { Listening, type Respond } from "./routes/http/server.ts";
 import { type Config, ConfigError, readConfig } from "./runtime/core/config.ts";
 import { EXIT } from "./runtime/core/exit.ts";
 import { streamsMax } from "./runtime/core/descriptors.ts";
@@ -16,17 +16,20 @@ import {
   KERNEL_BEAT_MS,
   SHUTDOWN_MS,
   SPARE_MAX,
+  START_RETRY_SECONDS,
 } from "./runtime/core/limits.ts";
 import type { Provider } from "./runtime/core/model/messages.ts";
 import { OFFLINE } from "./runtime/core/model/offline.ts";
 import { DataFolder } from "./runtime/data_folder.ts";
 import { DatabaseMarker } from "./runtime/database_marker.ts";
 import { boot } from "./runtime/boot.ts";
+import { seed } from "./runtime/commands/seed.ts";
 import { PATIENCE } from "./runtime/core/model/patience.ts";
 import { realPorts } from "./runtime/real_ports.ts";
 import { recordedModels } from "./runtime/model/cassette.ts";
 import { describeLayers, probeLayers } from "./runtime/confined/sandbox.ts";
 import { readModels, readPlaybooks, readSeeds } from "./seeds/mod.ts";
+import { reasonOf } from "./runtime/core/reason.ts";
 
 const log = (line: string) => console.error(line);
 
@@ -48,7 +51,7 @@ async function main([command, ...flags]: string[]): Promise<number> {
     case "serve":
       return await serve(config, folder);
     case "seed":
-      return await seed(config, folder, flags.includes("--force"));
+      return await seedOnly(config, folder, flags.includes("--force"));
     default:
       throw new ConfigError(`Cannot start: main.ts knows no command ${command}`);
   }
@@ -58,8 +61,11 @@ async function main([command, ...flags]: string[]): Promise<number> {
 async function serve(config: Config, folder: DataFolder): Promise<number> {
   const marker = await DatabaseMarker.of(folder.path, config.database_url);
   // The port first: who cannot serve must not take up work. Until the kernel runs, it says so.
-  let answer: Answer = () =>
-    new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
+  let answer: Respond = () =>
+    new Response("Troupe is starting", {
+      status: 503,
+      headers: { "retry-after": `${START_RETRY_SECONDS}` },
+    });
   const server = new Listening(config, (request) => answer(request), log);
   const layers = await probeLayers();
   const [provider, playbooks, models] = await Promise.all([
@@ -131,7 +137,7 @@ async function answering(config: Config, folder: DataFolder): Promise<Provider |
     const models = await recordedModels(folder.cassettes);
     return models.default === OFFLINE ? null : { base_url: "replay:", models };
   } catch (error) {
-    throw new ConfigError(`Cannot start: ${(error as Error).message}`);
+    throw new ConfigError(`Cannot start: ${reasonOf(error)}`);
   }
 }
 
@@ -162,7 +168,7 @@ async function launcherGone(): Promise<null> {
   return null;
 }
 
-async function seed(config: Config, folder: DataFolder, force: boolean): Promise<number> {
+async function seedOnly(config: Config, folder: DataFolder, force: boolean): Promise<number> {
   const marker = await DatabaseMarker.of(folder.path, config.database_url);
   const store = await openStore(config.database_url);
   await mark(store, marker);
@@ -178,16 +184,7 @@ async function mark(store: Store, marker: DatabaseMarker): Promise<void> {
 }
 
 async function seedInto(store: Store, force: boolean): Promise<void> {
-  const { unit, written, kept } = await seeding(
-    store.read,
-    await readSeeds(),
-    force,
-    Date.now(),
-  );
-  const result = await store.commit(unit);
-  if (!result.ok) throw new StoreError(`Cannot write the seeds: ${result.reason}`);
-  // A copy of the file alone holds them.
-  await store.writeBack();
+  const { written, kept } = await seed(store, await readSeeds(), force, Date.now());
   log(`Seeded ${written.length} definitions`);
   for (const one of kept) log(`Kept ${one}: it was edited; --force writes the seed over it`);
 }

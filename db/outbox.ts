@@ -15,7 +15,6 @@ export const addEffect = prepared<
     key: string;
     tree_id: string;
     address: string;
-    holds: "slot" | "wait";
     effect_json: string;
     now: number;
   }
@@ -24,7 +23,6 @@ export const addEffect = prepared<
     key: row.key,
     tree_id: row.tree_id,
     address: row.address,
-    holds: row.holds,
     effect_json: row.effect_json,
     created_at: row.now,
   })
@@ -33,7 +31,7 @@ export const addEffect = prepared<
 /** Effects of an actor that are not performed yet, in the order in which they were asked for. */
 export const openEffects = prepared(
   ({ address }: { address: string }) =>
-    query.selectFrom("outbox").select(["key", "effect_json", "status", "attempts", "holds"])
+    query.selectFrom("outbox").select(["key", "effect_json", "status", "attempts"])
       .where("address", "=", address).where(isOpen).where("status", "<>", "waiting")
       .orderBy("key").$narrowType<Pick<OpenEffect, "status">>(),
   { returns: "all" },
@@ -66,6 +64,22 @@ export const finishEffect = prepared<{ key: string; now: number }>(
     query.updateTable("outbox").set({ status: "done", done_at: now })
       .where("key", "=", key).where("status", "in", ["pending", "started"]),
   { expect: "one", refusal: EFFECT_GONE },
+);
+
+/** Counts an attempt that came to nothing, and gives their number; refused once the effect is not open. */
+export const countAttempt = prepared(
+  ({ key }: { key: string }) =>
+    query.updateTable("outbox").set({ attempts: sql`attempts + 1` })
+      .where("key", "=", key).where("status", "in", ["pending", "started"])
+      .returning("attempts"),
+  { returns: "one", expect: "one", refusal: EFFECT_GONE },
+);
+
+/** Refuses a unit of work unless the effect was closed without an outcome. */
+export const wasDropped = prepared<{ key: string }>(
+  ({ key }) =>
+    query.selectFrom("outbox").select("key").where("key", "=", key).where("status", "=", "dropped"),
+  { returns: "one", expect: "one", refusal: "The effect has an outcome" },
 );
 
 export const dropEffects = prepared<{ address: string; now: number }>(({ address, now }) =>

@@ -5,6 +5,7 @@
 import { type Engine, openLocal, openRemote } from "./engine.ts";
 import { type Identity, migrate } from "./migrate.ts";
 import type { Row, SqlValue, Unit } from "./unit.ts";
+import { reasonOf } from "../runtime/core/reason.ts";
 
 export type StoreRequest =
   | { type: "open"; url: string; readonly: boolean }
@@ -17,7 +18,7 @@ export type StoreReply =
   | { type: "opened" } & Identity
   | { type: "failed"; reason: string }
   | { type: "group"; id: number; /** Results as JSON. */ results: string }
-  | { type: "rows"; id: number; rows: readonly Row[] }
+  | { type: "rows"; id: number; rows: Row[] }
   | { type: "written_back"; id: number; whole: boolean }
   | { type: "error"; id: number; reason: string }
   | { type: "closed" };
@@ -48,7 +49,8 @@ async function answer(request: StoreRequest): Promise<void> {
       return;
     case "group":
       try {
-        const results = await engine.group(JSON.parse(request.units) as Unit[]);
+        const units: Unit[] = JSON.parse(request.units);
+        const results = await engine.group(units);
         self.postMessage({ type: "group", id: request.id, results: JSON.stringify(results) });
       } catch (error) {
         self.postMessage({ type: "error", id: request.id, reason: reasonOf(error) });
@@ -85,8 +87,4 @@ async function open(
     : await openRemote(url);
   if (readonly) return { created: false, database_id: "", stamp: 0 };
   return await migrate(engine);
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

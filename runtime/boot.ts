@@ -6,7 +6,7 @@
 import { countInterrupted } from "../db/outbox.ts";
 import type { Store } from "../db/store.ts";
 import { releaseNode } from "../db/tasks.ts";
-import type { Committing } from "./commands/commit.ts";
+import { commitAndTell, type Committing } from "./commands/commit.ts";
 import { Liveness } from "./commands/liveness.ts";
 import type { Performers } from "./commands/outcome.ts";
 import type { ModelTable } from "./core/model/facts.ts";
@@ -125,7 +125,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
     store: async () => {
       store = await ports.openStore();
       await config.onOpen(store);
-      await takeOver(store, config);
+      await takeOver(committing(), config);
       return { gone: store.gone, stop: () => store.close() };
     },
     gateway: early.gateway.start,
@@ -181,7 +181,7 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
     gone: supervisor.gone,
     stop: () => supervisor.stop(),
     about: config.about,
-    liveness: new Liveness(() => store, clock),
+    liveness: new Liveness(committing, clock),
     look: async () => ({
       agents: loop.load,
       cells: cells.size,
@@ -196,11 +196,12 @@ export async function boot(ports: Ports, config: BootConfig): Promise<Booted> {
 
 /** The data folder's lock says that whoever claimed as this node before is dead. */
 async function takeOver(
-  store: Store,
+  committing: Committing,
   { node_id: owner, predecessor_died }: BootConfig,
 ): Promise<void> {
   const counted = predecessor_died ? [countInterrupted({ owner })] : [];
-  const result = await store.commit([...counted, ...releaseNode(owner)]);
+  const unit = [...counted, ...releaseNode(owner)];
+  const result = await commitAndTell(committing, unit, () => ({}));
   if (!result.ok) throw new Error(`Cannot take up what was under way: ${result.reason}`);
 }
 

@@ -2,22 +2,23 @@
  * The kernel as everybody outside of it sees it: one door for what is wanted, one for reading, one for
  * what happens. How its parts are put together is `boot.ts`; it runs no agent-written code.
  */
-import { answerOf, rememberAnswer } from "../db/idempotency_keys.ts";
 import type { Db } from "../db/schema.ts";
 import type { UnitResult } from "../db/unit.ts";
 import { commitAndTell, type Committing } from "./commands/commit.ts";
 import { type AnswerTo, unitOf } from "./commands/mod.ts";
 import type { Liveness } from "./commands/liveness.ts";
+import { answeredBefore, keyOf, remember } from "./commands/once.ts";
 import type { Reading } from "./commands/work.ts";
-import { type By, byText, type Command } from "./core/command.ts";
+import type { By, Command } from "./core/command.ts";
 import type { Containment } from "./core/config.ts";
 import type { Provider } from "./core/model/messages.ts";
 import type { Playbook } from "./core/model/offline.ts";
-import { KeyTaken } from "./core/refusal.ts";
 import type { Drafts } from "./passing/drafts.ts";
 import type { Events } from "./passing/events.ts";
 import type { RunningOutputs } from "./passing/outputs.ts";
-import type { Clock, LaneView, Log, Supervised } from "./ports.ts";
+import type { LaneView } from "./core/model/lane.ts";
+import type { Supervised } from "./core/supervision.ts";
+import type { Clock, Log } from "./ports.ts";
 
 /** What became of a command: its answer, or why it could not be done just now. */
 export type Dispatched<Answer> = { readonly ok: true; readonly answer: Answer } | {
@@ -132,13 +133,14 @@ export class Kernel {
     idempotency_key?: string,
   ): Promise<Dispatched<AnswerTo<C>>> {
     if (idempotency_key === undefined) return await this.#once(command, by, []);
-    const key = `${byText(by)} ${idempotency_key}`;
-    const before = await this.#answered<C>(key, command);
-    if (before) return before;
+    const key = keyOf(by, idempotency_key);
+    const before = await answeredBefore(this.#parts.read, key, command);
+    if (before) return { ok: true, ...before };
     const done = await this.#once(command, by, [key]);
     if (done.ok) return done;
     // Two with one key at once: the other one was first.
-    return await this.#answered<C>(key, command) ?? done;
+    const other = await answeredBefore(this.#parts.read, key, command);
+    return other ? { ok: true, ...other } : done;
   }
 
   async stop(): Promise<void> {
@@ -152,23 +154,9 @@ export class Kernel {
   ): Promise<Dispatched<AnswerTo<C>>> {
     const work = await unitOf(this.#parts, command, by);
     const now = this.#parts.clock.now();
-    const remembered = keys.map((key) =>
-      rememberAnswer(key, JSON.stringify(command), work.answer, now)
-    );
+    const remembered = keys.map((key) => remember(key, command, work.answer, now));
     const unit = [...work.unit, ...remembered];
     const result: UnitResult = await commitAndTell(this.#parts, unit, work.concerned);
     return result.ok ? { ok: true, answer: work.answer } : result;
-  }
-
-  async #answered<C extends Command>(
-    key: string,
-    command: C,
-  ): Promise<{ ok: true; answer: AnswerTo<C> } | null> {
-    const before = await answerOf(this.#parts.read, key);
-    if (!before) return null;
-    if (before.request !== JSON.stringify(command)) {
-      throw new KeyTaken("Idempotency-Key: was used for another request before");
-    }
-    return { ok: true, answer: JSON.parse(before.response_json) };
   }
 }

@@ -1,14 +1,13 @@
 /** What the runtime takes from the world, so that a simulation can give it another. */
 import { monotonicFactory } from "ulid";
-import type { Step } from "./cells/frames.ts";
-import type { Breaker } from "./core/model/breaker.ts";
+import type { Step } from "./core/actor.ts";
+import type { LaneView } from "./core/model/lane.ts";
 import type { ModelCall, ModelFailure, ModelReply, Piece } from "./core/model/messages.ts";
-import type { Throttle } from "./core/model/throttle.ts";
-import type { Strategy } from "./core/supervision.ts";
 import type { Fault } from "./core/delivery.ts";
 import type { Address, OpenEffect } from "./core/protocol.ts";
 import type { Runnable } from "./core/schedule.ts";
-import type { WrittenTool } from "./core/toolkit/written_tool.ts";
+import type { ToolOf } from "./core/toolkit/mod.ts";
+import type { WrittenTool } from "./core/toolkit/tool.ts";
 
 export interface Clock {
   /** ms since 1970 */
@@ -94,7 +93,7 @@ export interface Files {
   use(
     call: {
       readonly tree_id: string;
-      readonly tool: string;
+      readonly tool: ToolOf<"files">;
       readonly input: Record<string, unknown>;
     },
     signal: AbortSignal,
@@ -202,29 +201,6 @@ export interface Gateway {
   /** How each model that was asked for is doing; empty for the offline model and during a restart. */
   views(): Promise<readonly LaneView[]>;
 }
-
-/** What a page shows of a lane. Times are ms since 1970. */
-export interface LaneView {
-  readonly model: string;
-  readonly breaker: Breaker;
-  readonly under_way: number;
-  readonly waiting: number;
-  readonly paused_until: number | null;
-  readonly limits: ReturnType<Throttle["levels"]>;
-}
-
-/** A supervision tree as it is now, for the system page. */
-export type Supervised =
-  & {
-    readonly id: string;
-    readonly state: "running" | "starting" | "stopped";
-    readonly restarts: number;
-  }
-  & ({ readonly type: "worker"; readonly kind: string } | {
-    readonly type: "supervisor";
-    readonly strategy: Strategy;
-    readonly children: readonly Supervised[];
-  });
 
 /** Who runs actors: told after a commit who has something to do, and who has ended. */
 export interface Loop {

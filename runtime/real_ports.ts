@@ -12,7 +12,8 @@ import type { ModelTable } from "./core/model/facts.ts";
 import type { Provider } from "./core/model/messages.ts";
 import type { Playbook } from "./core/model/offline.ts";
 import type { Patience } from "./core/model/patience.ts";
-import { type Cassette, GatewayDoor } from "./model/gateway.ts";
+import type { Cassette } from "./model/cassette.ts";
+import { GatewayDoor } from "./model/gateway.ts";
 import { type Log, systemClock, systemRandom, ulids } from "./ports.ts";
 
 export interface Machine {

@@ -5,9 +5,14 @@
 import { listEntries } from "../../db/entries.ts";
 import { tasksOf } from "../../db/task_views.ts";
 import { findTree } from "../../db/trees.ts";
-import { PAGE_ROWS_MAX, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
+import {
+  PAGE_ROWS_MAX,
+  STREAM_BACK_MS,
+  STREAM_EVERY_MS,
+  STREAM_PING_MS,
+} from "../../runtime/core/limits.ts";
 import { isFinal } from "../../runtime/core/protocol.ts";
-import type { News } from "../../runtime/passing/events.ts";
+import type { Happening } from "../../runtime/passing/events.ts";
 import { type Draft, type DraftHeard, saidSince } from "../../runtime/passing/drafts.ts";
 import type { Kernel } from "../../runtime/kernel.ts";
 import { noPlace, type Places } from "../http/places.ts";
@@ -62,14 +67,14 @@ export function treeEvents(
   });
 }
 
-type Called = News | "ping" | "close";
+type Called = Happening | "ping" | "close";
 
 /** Remembers the most that somebody called for until somebody waits. */
 class Wake {
   #called: Called | null = "committed";
   #resolve: (() => void) | null = null;
 
-  call(why: News | "ping"): void {
+  call(why: Happening | "ping"): void {
     if (URGENCY[why] > URGENCY[this.#called ?? "ping"] || this.#called === null) this.#called = why;
     this.#resolve?.();
   }
@@ -106,7 +111,7 @@ async function* eventsOf(
     shown.set(id, text);
     return true;
   };
-  yield "retry: 1000\n\n";
+  yield `retry: ${STREAM_BACK_MS}\n\n`;
   for (;;) {
     const why = await wake.wait();
     if (why === "close") return;

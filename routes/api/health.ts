@@ -2,13 +2,12 @@
 import { Hono } from "hono";
 import type { Kernel } from "../../runtime/kernel.ts";
 
-/** What the two ask of the kernel. */
-export interface Asked {
-  readonly liveness: Pick<Kernel["liveness"], "prove">;
-  readonly look: Kernel["look"];
-}
-
-export function health(kernel: Asked): Hono {
+export function health(
+  kernel: {
+    readonly liveness: Pick<Kernel["liveness"], "prove">;
+    readonly look: Kernel["look"];
+  },
+): Hono {
   const app = new Hono();
   app.get("/health", (c) => c.json({ status: "ok" }));
   app.get("/ready", async (c) => {

@@ -1,7 +1,7 @@
 /** `/api/system`: what runs, who answers, and what contains what agents write. */
 import { Hono } from "hono";
 import type { Kernel } from "../../runtime/kernel.ts";
-import type { LaneView } from "../../runtime/ports.ts";
+import type { LaneView } from "../../runtime/core/model/lane.ts";
 
 export function system(kernel: Kernel): Hono {
   const app = new Hono();

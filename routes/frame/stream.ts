@@ -3,7 +3,7 @@
  * renders once, and hands the same bytes to each of them.
  */
 import { STREAM_BEHIND_BYTES, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
-import type { Events, News } from "../../runtime/passing/events.ts";
+import type { Events, Happening } from "../../runtime/passing/events.ts";
 import type { Places } from "../http/places.ts";
 
 /** What a channel shows. Each text is one swap; see `swap`. */
@@ -77,7 +77,7 @@ class Channel {
   readonly #leaves = new Map<Reader, () => void>();
   readonly #page: LivePage;
   /** The most that is to be shown. */
-  #news: News | null = "committed";
+  #news: Happening | null = "committed";
   #wake = () => {};
 
   constructor(page: LivePage) {
@@ -88,7 +88,7 @@ class Channel {
     return this.#current.size + this.#behind.size;
   }
 
-  wake(news: News): void {
+  wake(news: Happening): void {
     if (this.#news !== "committed") this.#news = news;
     this.#wake();
   }
@@ -136,7 +136,7 @@ class Channel {
   }
 
   /** What shows a time changes without a commit: hence an update after a quiet while too. */
-  async #update(news: News | null): Promise<void> {
+  async #update(news: Happening | null): Promise<void> {
     const changes = news === "passing" && this.#page.passing
       ? this.#page.passing()
       : await this.#page.changes();

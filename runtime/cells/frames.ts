@@ -13,8 +13,9 @@ import {
   TIMER_MAX_MS,
   WORKERS_PER_CELL_MAX,
 } from "../core/limits.ts";
+import type { Step } from "../core/actor.ts";
 import type { Effect } from "../core/protocol.ts";
-import { bytesOfJson, fits, maySayIllFormed, wellFormedWithin } from "../core/text.ts";
+import { bytesOfJson, fits, jsonOf } from "../core/text.ts";
 
 const id = z.string().min(1).max(ID_CHARS_MAX);
 const message = z.looseObject({ type: z.string().min(1).max(NAME_CHARS_MAX) });
@@ -55,8 +56,7 @@ const effect: z.ZodType<Effect> = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("stuck"), reason: text }),
 ]);
 
-/** What an actor answered to one envelope. */
-export const fromWorker = z.strictObject({
+export const fromWorker: z.ZodType<Step> = z.strictObject({
   envelope: id,
   state,
   effects: z.array(effect).max(Math.max(EFFECTS_PER_STEP_MAX, CALLS_PER_TURN_MAX)),
@@ -94,28 +94,4 @@ export const fromCell = z.discriminatedUnion("t", [
   }),
 ]);
 
-export type Step = z.infer<typeof fromWorker>;
 export type FromCell = z.infer<typeof fromCell>;
-
-const report = z.discriminatedUnion("ok", [
-  z.strictObject({ ok: z.literal(true), value: z.unknown() }),
-  z.strictObject({ ok: z.literal(false), error: z.string() }),
-]);
-
-/** What a tool cell says of its one call, or null when it says something else. */
-export function toolReport(body: Uint8Array): z.infer<typeof report> | null {
-  return report.safeParse(jsonOf(body)).data ?? null;
-}
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-/** What a body says, in well-formed texts; or undefined, which fits no schema. */
-export function jsonOf(body: Uint8Array): unknown {
-  try {
-    const json = utf8.decode(body);
-    const said = JSON.parse(json);
-    return maySayIllFormed(json) ? wellFormedWithin(said) : said;
-  } catch {
-    return undefined;
-  }
-}

@@ -3,7 +3,7 @@
  * before the first, and posts what comes next. The worker has no permissions; it can only answer.
  * Messages and answers are JSON texts, which the cell between passes on unread.
  */
-import type { Actor, Next } from "../core/actor.ts";
+import type { Actor, Step } from "../core/actor.ts";
 import type { Message } from "../core/protocol.ts";
 import { Inbox } from "./inbox.ts";
 
@@ -13,13 +13,6 @@ export interface Delivery {
   readonly message: Message;
   /** Where the actor stands, before the worker's first message; null for a new actor. */
   readonly state: unknown;
-}
-
-/** What it answers. */
-export interface Answer extends Pick<Next, "effects" | "ending"> {
-  readonly envelope: string;
-  /** As JSON, the way it is stored. */
-  readonly state: string;
 }
 
 declare const self: {
@@ -38,16 +31,17 @@ export function host<State>(actor: Actor<State, Message>): void {
         continue;
       }
       const delivery: Delivery = JSON.parse(body);
+      // What is handed over is what this very kind of actor answered before.
       if (delivery.state !== null) state = delivery.state as State;
       const { effects, ending, ...next } = actor.receive(state, delivery.message);
       state = next.state;
-      const answer: Answer = {
+      const step: Step = {
         envelope: delivery.envelope,
         state: JSON.stringify(state),
         effects,
         ending,
       };
-      self.postMessage(JSON.stringify(answer));
+      self.postMessage(JSON.stringify(step));
     }
   };
 }

@@ -27,6 +27,12 @@ export interface Committing {
   readonly loop: Loop;
 }
 
+/** Who is told before a kernel runs: nobody is there. What is written then is found by its first look. */
+export const NOBODY: Omit<Committing, "store"> = {
+  news: { publish: () => {} },
+  loop: { wake: () => {}, drop: () => {}, expect: () => {} },
+};
+
 /**
  * Commits a unit and tells whom it concerns.
  * @param concerned by what the unit's statements gave back

@@ -1,8 +1,8 @@
 /** Whether the database still takes a write, seen by writing: one write answers all who ask meanwhile. */
 import { showLife } from "../../db/liveness.ts";
-import type { Store } from "../../db/store.ts";
 import { LIVENESS_LATE_MS, LIVENESS_MS } from "../core/limits.ts";
 import type { Clock } from "../ports.ts";
+import { commitAndTell, type Committing } from "./commit.ts";
 
 export class Liveness {
   /** What the last write showed; null when it was made. */
@@ -12,8 +12,8 @@ export class Liveness {
     at: -Infinity,
   };
 
-  /** @param store the present one: a successor is asked as soon as there is one */
-  constructor(readonly store: () => Pick<Store, "commit">, readonly clock: Clock) {}
+  /** @param committing to the present store: it is open only once the supervisor has started it */
+  constructor(readonly committing: () => Committing, readonly clock: Clock) {}
 
   /** Resolves with null when something was written within the last second, else with why not. */
   prove(): Promise<string | null> {
@@ -39,11 +39,8 @@ export class Liveness {
   }
 
   async #commit(): Promise<string | null> {
-    try {
-      const result = await this.store().commit([showLife(this.clock.now())]);
-      return result.ok ? null : result.reason;
-    } catch (error) {
-      return (error as Error).message;
-    }
+    const unit = [showLife(this.clock.now())];
+    const result = await commitAndTell(this.committing(), unit, () => ({}));
+    return result.ok ? null : result.reason;
   }
 }

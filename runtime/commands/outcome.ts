@@ -4,9 +4,10 @@
  */
 import type { Statement } from "../../db/unit.ts";
 import type { Command } from "../core/command.ts";
+import { TOOL_RESULT_BYTES_MAX } from "../core/limits.ts";
 import type { Address, Effect, Message } from "../core/protocol.ts";
-import { wellFormed } from "../core/text.ts";
-import type { PerformedBy, Tool } from "../core/toolkit/mod.ts";
+import { headAndTailInBytes, wellFormed } from "../core/text.ts";
+import type { PerformedBy, Tool } from "../core/toolkit/tool.ts";
 
 /** `anyway`: what is true even when nobody wants the outcome any more, such as what it cost. */
 export type Outcome =
@@ -77,7 +78,12 @@ export function answer(
 }
 
 /** What an actor is told of an effect that did not come off. */
-export function failed(effect: Effect, reason: string): Message | null {
+export function failed(effect: Effect, why: string): Message | null {
+  const reason = headAndTailInBytes(
+    wellFormed(why),
+    TOOL_RESULT_BYTES_MAX,
+    (left_out) => `… ${left_out} characters are left out …`,
+  );
   switch (effect.type) {
     case "call_tool":
       return answer(effect.call_id, { content: reason, is_error: true });

@@ -4,14 +4,8 @@
  */
 import { FILES_DEADLINE_MS } from "../core/limits.ts";
 import type { Child, Files, FilesReply } from "../ports.ts";
+import type { FilesRequest } from "./files_worker.ts";
 import { SystemWorker } from "./system_worker.ts";
-
-export interface FilesRequest {
-  /** The tree's own folder. */
-  readonly folder: string;
-  readonly tool: string;
-  readonly input: Record<string, unknown>;
-}
 
 export class FilesDoor implements Files {
   #worker: SystemWorker | null = null;
@@ -39,6 +33,7 @@ export class FilesDoor implements Files {
       input,
     };
     const both = AbortSignal.any([signal, AbortSignal.timeout(FILES_DEADLINE_MS)]);
+    // The worker answers with nothing else.
     return await this.#worker.ask(request, both) as FilesReply;
   }
 }

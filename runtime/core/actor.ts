@@ -20,6 +20,11 @@ export interface Next<State = unknown> {
   readonly ending?: Ending;
 }
 
+/** What an actor answered to one envelope, as its worker posts it: the state as JSON, the way it is stored. */
+export interface Step extends Next<string> {
+  readonly envelope: string;
+}
+
 /** Declares an actor; importing one does nothing. */
 export function actor<State, Received extends { readonly type: string }>(
   definition: Actor<State, Received>,

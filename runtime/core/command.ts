@@ -3,7 +3,8 @@
  * same command from the same schema; `commands/` turns it into a unit of work.
  */
 import * as z from "zod";
-import type { ToolTest, WrittenTool } from "./toolkit/written_tool.ts";
+import type { ToolTest } from "./toolkit/written_tool.ts";
+import type { WrittenTool } from "./toolkit/tool.ts";
 import {
   BUDGET_DEPTH_MAX,
   BUDGET_TASKS_MAX,

@@ -43,6 +43,17 @@ export function afterFailure(attempts: number, now: number): AfterFailure {
   return { verdict: "retry", due_at: now + backOff(attempts) };
 }
 
+/**
+ * What becomes of an effect that came to nothing so many times (1 or more), while the store went on
+ * counting: it is tried again; then its actor is told instead, which is an attempt of its own; then it is
+ * buried; and what cannot be buried either is dropped.
+ */
+export function afterFailedEffect(attempts: number): "again" | "tell" | "bury" | "drop" {
+  if (attempts < ATTEMPTS_MAX) return "again";
+  if (attempts === ATTEMPTS_MAX) return "tell";
+  return attempts < 2 * ATTEMPTS_MAX ? "bury" : "drop";
+}
+
 /** Exponential back-off in ms: doubles from `RETRY_FIRST_MS`, at most `RETRY_MAX_MS`. */
 export function backOff(attempts: number): number {
   return Math.min(RETRY_FIRST_MS * 2 ** (attempts - 1), RETRY_MAX_MS);

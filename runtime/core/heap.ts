@@ -1,20 +1,20 @@
 /** A binary heap: whoever comes first by an order that is given, without sorting the rest. */
-export class Heap<Item> {
-  readonly #items: Item[] = [];
+export class Heap<T> {
+  readonly #items: T[] = [];
 
   /** @param before whether one comes before another; it must not change while both are inside */
-  constructor(readonly before: (one: Item, other: Item) => boolean) {}
+  constructor(readonly before: (one: T, other: T) => boolean) {}
 
   get size(): number {
     return this.#items.length;
   }
 
-  first(): Item | undefined {
+  first(): T | undefined {
     return this.#items[0];
   }
 
   /** Adds one in O(log n). */
-  add(item: Item): void {
+  add(item: T): void {
     const items = this.#items;
     let at = items.push(item) - 1;
     while (at > 0) {
@@ -27,7 +27,7 @@ export class Heap<Item> {
   }
 
   /** Takes the first one out in O(log n). */
-  take(): Item | undefined {
+  take(): T | undefined {
     const items = this.#items;
     const first = items[0];
     const item = items.pop();

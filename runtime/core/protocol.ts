@@ -6,9 +6,6 @@
 /** Names one actor for ever. An agent's address is the id of its task. */
 export type Address = string;
 
-/** Any JSON value. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
 /** What one actor tells another. `type` decides how it is received. */
 export interface Message {
   readonly type: string;
@@ -56,12 +53,10 @@ export interface OpenEffect {
   readonly key: string;
   readonly address: Address;
   readonly tree_id: string;
-  /** `slot`: its actor counts as running meanwhile; `wait`: it may be passivated. */
-  readonly holds: "slot" | "wait";
   readonly effect: Effect;
   /** `started`: it was begun before, and its outcome was not written down. */
   readonly status: "pending" | "started";
-  /** How often the kernel died while it was performed. */
+  /** How often it came to nothing: the kernel died meanwhile, or its outcome could not be written down. */
   readonly attempts: number;
 }
 

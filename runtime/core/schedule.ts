@@ -24,7 +24,7 @@ export interface Runnable {
   readonly unbegun_since?: number;
 }
 
-interface Tree {
+interface Begun {
   readonly id: string;
   pass: number;
   /** Among trees of the same pass, the one that got there first goes first. */
@@ -42,15 +42,15 @@ interface Unbegun {
 
 /** The queue of runnable actors. Each operation is O(log trees). */
 export class Schedule {
-  readonly #trees = new Map<string, Tree>();
-  readonly #turns = new Heap<Tree>((one, other) =>
+  readonly #trees = new Map<string, Begun>();
+  readonly #turns = new Heap<Begun>((one, other) =>
     one.pass < other.pass || (one.pass === other.pass && one.order < other.order)
   );
   readonly #line = new Heap<Unbegun>((one, other) =>
     one.rank < other.rank || (one.rank === other.rank && one.order < other.order)
   );
   /** Where each actor waits: in its tree, or in the line. */
-  readonly #places = new Map<Address, Tree | Unbegun>();
+  readonly #places = new Map<Address, Begun | Unbegun>();
   #in_line = 0;
   /** The pass of the line. */
   #line_pass = 0;
@@ -102,7 +102,7 @@ export class Schedule {
     return runnable;
   }
 
-  #turn(tree: Tree): Runnable {
+  #turn(tree: Begun): Runnable {
     const [runnable] = tree.waiting.values();
     tree.waiting.delete(runnable.address);
     this.#turns.take();
@@ -123,7 +123,7 @@ export class Schedule {
     return runnable;
   }
 
-  #join(id: string, pass: number): Tree {
+  #join(id: string, pass: number): Begun {
     const tree = { id, pass, order: this.#order++, waiting: new Map() };
     this.#trees.set(id, tree);
     this.#turns.add(tree);
@@ -131,7 +131,7 @@ export class Schedule {
   }
 
   /** The next tree with somebody waiting; those run dry before it have been reached by it. */
-  #firstTree(): Tree | undefined {
+  #firstTree(): Begun | undefined {
     if (this.size === this.#in_line) return undefined;
     for (;;) {
       const tree = this.#turns.first()!;

@@ -32,6 +32,19 @@ export interface SupervisorSpec {
 
 export type ChildSpec = WorkerSpec | SupervisorSpec;
 
+/** A supervision tree as it is now, for the system page. */
+export type Supervised =
+  & {
+    readonly id: string;
+    readonly state: "running" | "starting" | "stopped";
+    readonly restarts: number;
+  }
+  & ({ readonly type: "worker"; readonly kind: string } | {
+    readonly type: "supervisor";
+    readonly strategy: Strategy;
+    readonly children: readonly Supervised[];
+  });
+
 export type Verdict =
   | {
     readonly verdict: "restart";

@@ -21,6 +21,7 @@ export function wellFormed(text: string): string {
 
 /** The same for every text and every name in a JSON value. */
 export function wellFormedWithin<T>(value: T): T {
+  // Here and below: each text stays a text, and all else is as it was.
   return mapped(value, wellFormed) as T;
 }
 
@@ -62,6 +63,19 @@ function isPlain(value: object): boolean {
  */
 export function maySayIllFormed(json: string): boolean {
   return json.includes("\\u") && /\\u(?:0000|[dD][89a-fA-F])/.test(json);
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** What a body says, in well-formed texts; or undefined, which fits no schema. */
+export function jsonOf(body: Uint8Array): unknown {
+  try {
+    const json = utf8.decode(body);
+    const said = JSON.parse(json);
+    return maySayIllFormed(json) ? wellFormedWithin(said) : said;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Bytes of what is JSON already. */

@@ -25,7 +25,7 @@ import type { Claim, Fault } from "../core/delivery.ts";
 import { LEASE_MS, LEASE_RENEW_MS, STOP_GRACE_MS } from "../core/limits.ts";
 import type { Address } from "../core/protocol.ts";
 import { type Runnable, Schedule } from "../core/schedule.ts";
-import type { Step } from "../cells/frames.ts";
+import type { Step } from "../core/actor.ts";
 import type { Cells, Child, Clock, Ids, Log, Loop, News, Outbox } from "../ports.ts";
 import { settle } from "./settle.ts";
 
@@ -365,7 +365,7 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
         .then(() => {
           this.#performing.delete(performing);
           if (life.under_way.get(effect.key) === performing) life.under_way.delete(effect.key);
-          if (effect.holds !== "slot" || this.#lives.get(life.address) !== life) return;
+          if (this.#lives.get(life.address) !== life) return;
           this.#tell(life, { type: "effect_done", epoch: held.claim.epoch });
         });
       this.#performing.set(performing, life.address);

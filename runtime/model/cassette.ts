@@ -14,6 +14,12 @@ import type { Gateway } from "../ports.ts";
 
 const VERSION = 1;
 
+/** Whether model calls are recorded or played back, and where. */
+export interface Cassette {
+  readonly mode: "record" | "replay";
+  readonly folder: string;
+}
+
 const alias = z.string();
 const head = z.object({
   troupe_cassette: z.literal(VERSION),

@@ -14,26 +14,11 @@ import type {
 import { factsOf, type ModelTable } from "../core/model/facts.ts";
 import { PATIENCE, type Patience } from "../core/model/patience.ts";
 import type { Playbook } from "../core/model/offline.ts";
-import type { Child, Gateway, LaneView } from "../ports.ts";
+import type { LaneView } from "../core/model/lane.ts";
+import type { Child, Gateway } from "../ports.ts";
 import { SystemWorker } from "../confined/system_worker.ts";
-
-export type GatewayRequest =
-  | {
-    readonly type: "open";
-    readonly playbooks: readonly Playbook[];
-    readonly provider: Provider | null;
-    readonly patience: Patience;
-    readonly cassette: Cassette | null;
-    readonly calls_max: Readonly<Record<string, number | undefined>>;
-  }
-  | { readonly type: "ask"; readonly call: ModelCall }
-  | { readonly type: "views" };
-
-/** Whether model calls are recorded or played back, and where. */
-export interface Cassette {
-  readonly mode: "record" | "replay";
-  readonly folder: string;
-}
+import type { Cassette } from "./cassette.ts";
+import type { GatewayRequest } from "./gateway_worker.ts";
 
 /** A gateway that the supervisor may restart under the one door. */
 export class GatewayDoor implements Gateway {

@@ -1,9 +1,23 @@
 /** Inside the gateway's Web Worker: the provider's model, or the offline model. */
-import { answerOffline, OFFLINE } from "../core/model/offline.ts";
+import type { ModelCall, Provider } from "../core/model/messages.ts";
+import { answerOffline, OFFLINE, type Playbook } from "../core/model/offline.ts";
+import type { Patience } from "../core/model/patience.ts";
 import { type Gateway, systemClock } from "../ports.ts";
 import { serve } from "../confined/system_worker.ts";
-import type { GatewayRequest } from "./gateway.ts";
+import type { Cassette } from "./cassette.ts";
 import type { Lanes } from "./lanes.ts";
+
+export type GatewayRequest =
+  | {
+    readonly type: "open";
+    readonly playbooks: readonly Playbook[];
+    readonly provider: Provider | null;
+    readonly patience: Patience;
+    readonly cassette: Cassette | null;
+    readonly calls_max: Readonly<Record<string, number | undefined>>;
+  }
+  | { readonly type: "ask"; readonly call: ModelCall }
+  | { readonly type: "views" };
 
 let ask: Gateway["ask"] | null = null;
 let lanes: Lanes | null = null;

@@ -14,7 +14,8 @@ import { MODEL_QUEUE_MAX } from "../core/limits.ts";
 import type { ModelCall } from "../core/model/messages.ts";
 import { Schedule } from "../core/schedule.ts";
 import { type RateLimits, Throttle } from "../core/model/throttle.ts";
-import type { Clock, LaneView } from "../ports.ts";
+import type { LaneView } from "../core/model/lane.ts";
+import type { Clock } from "../ports.ts";
 
 /** A call that has begun; exactly one of its three ends must be told. */
 export interface Passage {

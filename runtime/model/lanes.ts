@@ -10,7 +10,8 @@ import type {
   Provider,
 } from "../core/model/messages.ts";
 import type { Patience } from "../core/model/patience.ts";
-import type { Clock, LaneView } from "../ports.ts";
+import type { LaneView } from "../core/model/lane.ts";
+import type { Clock } from "../ports.ts";
 import { Lane, type Passage } from "./lane.ts";
 import { type Attempt, ProviderFault } from "./provider.ts";
 

@@ -2,12 +2,12 @@
  * Who is told that something of a tree changed: `committed`, what is written down, or `passing`, what is
  * only said and shown. Watchers read what changed by themselves.
  */
-export type News = "committed" | "passing";
+export type Happening = "committed" | "passing";
 
-type Watch = (news: News) => void;
+type Watcher = (news: Happening) => void;
 
 export class Events {
-  readonly #watchers = new Map<string, Set<Watch>>();
+  readonly #watchers = new Map<string, Set<Watcher>>();
 
   /** Tells the tree's watchers of a commit, and those of all trees. */
   publish(tree_id: string): void {
@@ -21,7 +21,7 @@ export class Events {
   }
 
   /** Calls `watch` after each change of the tree (`*`: each commit of any) until called off. */
-  subscribe(tree_id: string, watch: Watch): () => void {
+  subscribe(tree_id: string, watch: Watcher): () => void {
     const watchers = this.#watchers.get(tree_id) ?? new Set();
     this.#watchers.set(tree_id, watchers.add(watch));
     return () => {
@@ -32,7 +32,7 @@ export class Events {
     };
   }
 
-  #tell(name: string, news: News): void {
+  #tell(name: string, news: Happening): void {
     for (const watch of this.#watchers.get(name) ?? []) watch(news);
   }
 }

@@ -5,12 +5,14 @@
 import {
   afterDeath,
   type ChildSpec,
+  type Supervised,
   type SupervisorSpec,
   type WorkerSpec,
 } from "../core/supervision.ts";
-import type { Child, Clock, Log, Starter, Supervised } from "../ports.ts";
+import type { Child, Clock, Log, Starter } from "../ports.ts";
+import { reasonOf } from "../core/reason.ts";
 
-interface Running {
+interface StartedChild {
   readonly child: Child;
   /** `leaving`: it is being stopped on purpose. `dead`: its death waits for its turn to be dealt with. */
   state: "up" | "leaving" | "dead";
@@ -18,7 +20,7 @@ interface Running {
 
 export class Supervisor implements Child {
   readonly gone: Promise<string | null>;
-  readonly #running = new Map<string, Running>();
+  readonly #running = new Map<string, StartedChild>();
   /** Starts under way: a stop waits for them, or they would leave a child behind. */
   readonly #starting = new Set<Promise<Child>>();
   readonly #restarted = new Map<string, number>();
@@ -112,7 +114,7 @@ export class Supervisor implements Child {
       : this.#starter(spec)(spec.id);
     this.#starting.add(starting);
     try {
-      const running: Running = { child: await starting, state: "up" };
+      const running: StartedChild = { child: await starting, state: "up" };
       this.#running.set(spec.id, running);
       running.child.gone.then((reason) => {
         if (running.state !== "up" || this.#stopping) return;
@@ -155,7 +157,7 @@ export class Supervisor implements Child {
   }
 
   /** @param dead null for a child that did not start */
-  #dealWith(spec: ChildSpec, reason: string | null, dead: Running | null): void {
+  #dealWith(spec: ChildSpec, reason: string | null, dead: StartedChild | null): void {
     this.#before = this.#before.then(async () => {
       // Another's death has taken it along meanwhile: its successor is well.
       if (this.#stopping || dead && this.#running.get(spec.id) !== dead) return;
@@ -201,7 +203,7 @@ export class Supervisor implements Child {
         await this.#startChild(spec);
       } catch (error) {
         // A child that does not start has died at once; intensity bounds how often this repeats.
-        return this.#dealWith(spec, (error as Error).message, null);
+        return this.#dealWith(spec, reasonOf(error), null);
       }
     }
   }

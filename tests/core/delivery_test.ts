@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { afterFailure, backOff } from "../../runtime/core/delivery.ts";
+import { afterFailedEffect, afterFailure, backOff } from "../../runtime/core/delivery.ts";
 import { ATTEMPTS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS } from "../../runtime/core/limits.ts";
 
 Deno.test("a failed envelope is tried again after a pause that doubles", () => {
@@ -22,4 +22,12 @@ Deno.test("the pause begins at its first length and never exceeds its longest", 
   assert.equal(backOff(2), 2 * RETRY_FIRST_MS);
   assert.equal(backOff(30), RETRY_MAX_MS);
   assert.equal(backOff(5_000), RETRY_MAX_MS);
+});
+
+Deno.test("an effect that comes to nothing is tried again, told of, buried and dropped, in this order", () => {
+  const fates = Array.from(
+    { length: 2 * ATTEMPTS_MAX },
+    (_, failed) => afterFailedEffect(failed + 1),
+  );
+  assert.deepEqual(fates, ["again", "again", "tell", "bury", "bury", "drop"]);
 });

@@ -8,7 +8,7 @@ import { endTask } from "../../db/endings.ts";
 import type { Statement } from "../../db/unit.ts";
 import { MAILBOX_MAX, MESSAGE_BYTES_MAX, STORE_GROUP_MAX } from "../../runtime/core/limits.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
-import type { Step } from "../../runtime/cells/frames.ts";
+import type { Step } from "../../runtime/core/actor.ts";
 import type { Claim, Delivered } from "../../runtime/core/delivery.ts";
 import { settle } from "../../runtime/loop/settle.ts";
 import { ulids } from "../../runtime/ports.ts";

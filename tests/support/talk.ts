@@ -11,7 +11,7 @@ import type {
 import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
 import type { TestKernel } from "./kernel.ts";
-import type { Cassette } from "../../runtime/model/gateway.ts";
+import type { Cassette } from "../../runtime/model/cassette.ts";
 import { Lanes } from "../../runtime/model/lanes.ts";
 import { Tries } from "../../runtime/model/tries.ts";
 import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";

@@ -2,12 +2,12 @@
 import { render } from "preact-render-to-string";
 import type { Db } from "../../../db/schema.ts";
 import { newestTrees, type TreeLine } from "../../../db/trees.ts";
-import type { Clock } from "../../../runtime/ports.ts";
+import type { Kernel } from "../../../runtime/kernel.ts";
 import { TreeItem, treeItemId, TreeList, TREES_ID } from "./page.tsx";
 import { Differ, type Item, morph } from "../../frame/differ.ts";
 import type { LivePage } from "../../frame/stream.ts";
 
-export function liveHome(db: Db, clock: Clock): LivePage {
+export function liveHome(db: Db, clock: Kernel["clock"]): LivePage {
   let trees: readonly TreeLine[] = [];
   const differ = new Differ();
   return {

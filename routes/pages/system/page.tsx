@@ -1,5 +1,5 @@
 /** The system page: who answers and how that goes, what runs, and the supervision tree. */
-import type { Supervised } from "../../../runtime/ports.ts";
+import type { Supervised } from "../../../runtime/core/supervision.ts";
 import { Moment } from "../../frame/components.tsx";
 import type { LaneState, SystemView } from "../../api/system.ts";
 
