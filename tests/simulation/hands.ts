@@ -13,10 +13,12 @@ export interface SimulatedHands {
   readonly terminal: Ports["terminal"];
 }
 
+/** @param ran how often each command was run */
 export function hands(
   world: World,
   database: Database,
-): (ran: Map<string, number>) => SimulatedHands {
+  ran: Map<string, number>,
+): SimulatedHands {
   /** Done after a while; the kernel may be killed just before, or just after. */
   function after<T>(what: string, ms: number, signal: AbortSignal, done: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -37,7 +39,7 @@ export function hands(
     });
   }
 
-  return (ran) => ({
+  return {
     files: {
       open: child,
       use: ({ tool }, signal) =>
@@ -66,7 +68,7 @@ export function hands(
         }));
       },
     },
-  });
+  };
 }
 
 const outcome = { ok: true, value: "done", log: "" } as const;

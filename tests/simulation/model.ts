@@ -82,7 +82,9 @@ export function model(world: World, database: Database): Ports["model"] {
             return;
           }
           callOff = world.offer(named, Math.max(0, left), () => {
-            if (world.chance(database.weather.dying)) return die();
+            const { dying, killed } = database.weather;
+            if (world.chance(dying)) return die();
+            if (world.chance(killed)) return world.kill(`before ${named}`);
             over();
             resolve(answer(call));
           });

@@ -62,10 +62,10 @@ export const MUTANTS: readonly Mutant[] = [
   const failures`,
     }, {
       file: "db/actors.ts",
-      old: `    .whereRef("actors.address", "=", sql\`held.value ->> 0\`)
-    .whereRef("actors.owner", "=", sql\`held.value ->> 1\`)
-    .whereRef("actors.epoch", "=", sql\`held.value ->> 2\`)`,
-      new: `    .where("actors.owner", "is not", null)`,
+      old: `      .whereRef("actors.address", "=", sql\`held.value ->> 0\`)
+      .whereRef("actors.owner", "=", sql\`held.value ->> 1\`)
+      .whereRef("actors.epoch", "=", sql\`held.value ->> 2\`)`,
+      new: `      .where("actors.owner", "is not", null)`,
     }, {
       file: "db/actors.ts",
       old: `json_each(\${held_json})`,
@@ -102,10 +102,14 @@ export const MUTANTS: readonly Mutant[] = [
       old: `effect_key: asked.effect_key,`,
       new: `effect_key: asked.call_id === null ? asked.effect_key : parent_id + asked.call_id,`,
     }, {
-      file: "runtime/outbox/outbox.ts",
-      old: `outcome = refused(due.effect, result.reason, outcome);
-        continue;`,
-      new: `return "again";`,
+      file: "runtime/outbox/closing.ts",
+      old: `outcome = refused(due.effect, reason, outcome);
+        continue;
+      }
+      unknown`,
+      new: `return "again";
+      }
+      unknown`,
     }],
   },
   {
@@ -121,6 +125,24 @@ export const MUTANTS: readonly Mutant[] = [
     case "resting":
       return taking(state.held);
     case "passivating":`,
+    }],
+  },
+  {
+    story: "Who was ended by a commit that nobody heard of keeps its slot",
+    edits: [{
+      file: "runtime/loop/scheduler.ts",
+      old: `if (result.ok) this.#dropLost(held, result.rows.of(renewing));
+    else log(`,
+      new: `if (!result.ok) log(`,
+    }],
+  },
+  {
+    story: "A model that is asked anew need not be heard any more",
+    edits: [{
+      file: "runtime/model/account.ts",
+      old: `    onAsk();
+`,
+      new: "",
     }],
   },
 ];

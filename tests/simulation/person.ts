@@ -11,7 +11,6 @@ import type { World } from "./world.ts";
 /** What they handed in. */
 export interface Wanted {
   readonly plan: Plan;
-  readonly wall_seconds: number | undefined;
   /** Once they know. */
   tree_id: string | null;
 }
@@ -50,7 +49,7 @@ export class Person {
     const world = this.#world;
     const plan = drawPlan(world);
     const wall_seconds = world.chance(25) ? world.between(2, 30) : undefined;
-    const wanted: Wanted = { plan, wall_seconds, tree_id: null };
+    const wanted: Wanted = { plan, tree_id: null };
     this.wanted.push(wanted);
     const command: Command = {
       verb: "begin",

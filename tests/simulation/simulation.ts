@@ -146,7 +146,7 @@ class Simulation {
       openStore: () => Promise.resolve(database.store()),
       cells: simulated.port,
       model: model(world, database),
-      ...hands(world, database)(this.#ran),
+      ...hands(world, database, this.#ran),
     };
     this.#person.kernel = null;
     this.#kernel = { life, booted: null, cells: simulated };
