@@ -4,7 +4,7 @@ import { CELL_LOG_BYTES_MAX, TOOL_LIMITS, WORKSPACE_BYTES_MAX } from "../../runt
 import { withinQuota } from "../../runtime/confined/quota.ts";
 import { systemClock } from "../../runtime/ports.ts";
 import type { ToolOutcome } from "../../runtime/ports.ts";
-import { type Arena, arena, type Attack, toolProcesses } from "./harness.ts";
+import { type Arena, arena, type Attack, PATIENT_MS, toolProcesses } from "./harness.ts";
 
 let field: Arena;
 /** A machine without namespaces. */
@@ -56,8 +56,8 @@ for (const [what, source] of Object.entries(PRINTING)) {
 }
 
 Deno.test("a tool that prints much and answers is heard, and little of it is kept", async () => {
-  const outcome = await field.attack(`
-    export default () => { console.log("x".repeat(4 * 2 ** 20)); return 1; }`);
+  const source = `export default () => { console.log("x".repeat(4 * 2 ** 20)); return 1; }`;
+  const outcome = await field.attack(source, { deadline_ms: PATIENT_MS });
   const { log, ...answer } = outcome;
   assert.deepEqual(answer, { ok: true, value: 1 });
   assert.ok(log.length <= CELL_LOG_BYTES_MAX, `${log.length} were kept`);
