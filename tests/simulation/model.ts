@@ -2,6 +2,7 @@
  * The model of the simulation: follows the plan that a task's instruction is, plays the system's own agents,
  * and may give nothing, be slow, be silent, or go down with its gateway.
  */
+import agent, { type AgentMessage, type AgentState } from "../../actors/agent.ts";
 import type { Ports } from "../../runtime/boot.ts";
 import type {
   ModelCall,
@@ -18,7 +19,7 @@ import type { World } from "./world.ts";
 interface Asked {
   readonly purpose: Purpose;
   readonly instruction: string;
-  /** Its replies so far. */
+  /** Of its plan. */
   readonly turn: number;
   readonly request: ModelCall["request"];
 }
@@ -102,11 +103,20 @@ export function model(world: World, database: Database): Ports["model"] {
     return `${task_id.slice(-4)} turn ${turnOf(task_id)}`;
   }
 
+  /** How many of its replies the task took: one that came after a reminder is not followed. */
   function turnOf(task_id: string): number {
-    const [{ turn }] = database.look<{ turn: number }>(
-      "SELECT count(*) AS turn FROM entries WHERE task_id = ? AND type = 'model.replied'",
+    const received = database.look<{ message_json: string }>(
+      "SELECT message_json FROM entries WHERE task_id = ? AND received = 1 ORDER BY seq",
       task_id,
     );
+    let state: AgentState = agent.initial;
+    let turn = 0;
+    for (const { message_json } of received) {
+      const message: AgentMessage = JSON.parse(message_json);
+      const waits = state.phase === "thinking";
+      if (waits && message.type === "model.replied" && message.turn === state.turn) turn++;
+      state = agent.receive(state, message).state;
+    }
     return turn;
   }
 

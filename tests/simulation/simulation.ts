@@ -3,9 +3,9 @@
  * everything has to come to its end.
  */
 import { root } from "../../actors/root.ts";
-import { isSeeded, seeding } from "../../db/seeding.ts";
-import { StoreError } from "../../db/store.ts";
+import { isSeeded } from "../../db/seeding.ts";
 import { boot, type Booted, type Ports } from "../../runtime/boot.ts";
+import { seed } from "../../runtime/commands/seed.ts";
 import { RETRY_MAX_MS } from "../../runtime/core/limits.ts";
 import { PATIENCE } from "../../runtime/core/model/patience.ts";
 import { readSeeds, type Seeds } from "../../seeds/mod.ts";
@@ -33,8 +33,8 @@ const RECOVERED_MS = 2 * RETRY_MAX_MS;
 
 let seeds: Seeds | null = null;
 
-export async function simulate(seed: number, steps: number): Promise<Simulated> {
-  const world = new World(seed);
+export async function simulate(drawn_by: number, steps: number): Promise<Simulated> {
+  const world = new World(drawn_by);
   const weather = drawWeather(world);
   world.trace.push(`weather ${JSON.stringify(weather)}`);
   const database = await Database.open(world, weather);
@@ -53,7 +53,7 @@ export async function simulate(seed: number, steps: number): Promise<Simulated> 
   }
   removeEventListener("unhandledrejection", unheard);
   database.close();
-  return { seed, trace: world.trace, wrongs: world.wrongs };
+  return { seed: drawn_by, trace: world.trace, wrongs: world.wrongs };
 }
 
 class Simulation {
@@ -166,10 +166,7 @@ class Simulation {
         containment: { mode: "as_available", layers: {}, summary: "simulated" },
       },
       onOpen: async (store: Awaited<ReturnType<Ports["openStore"]>>) => {
-        if (await isSeeded(store.read)) return;
-        const { unit } = await seeding(store.read, this.#seeds, false, world.now);
-        const result = await store.commit(unit);
-        if (!result.ok) throw new StoreError(`Cannot write the seeds: ${result.reason}`);
+        if (!await isSeeded(store.read)) await seed(store, this.#seeds, false, world.now);
       },
     } as const;
     boot(ports, config).then(
