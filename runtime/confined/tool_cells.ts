@@ -15,7 +15,7 @@ import {
 } from "../core/limits.ts";
 import type { Child, Clock, Log, ToolOutcome, ToolRunner } from "../ports.ts";
 import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
-import type { ToolJob } from "./tool_cell.ts";
+import type { ToolJob, ToolReport } from "./tool_cell.ts";
 import { toolReport } from "./tool_report.ts";
 import { TOO_LARGE, withinQuota } from "./quota.ts";
 import { CELL, NONCE } from "./wire.ts";
@@ -269,14 +269,14 @@ export class ToolCells implements ToolRunner {
   async #perform(opened: OpenCell, call: CellCall, signal: AbortSignal): Promise<ToolOutcome> {
     const { cell, log } = opened;
     this.#busy.add(cell);
-    const reported = Promise.withResolvers<ToolOutcome>();
-    const fail = (error: string) => reported.resolve({ ok: false, error, log: log() });
+    const reported = Promise.withResolvers<ToolReport>();
+    const fail = (error: string) => reported.resolve({ ok: false, error });
     cell.onFrame = (_, body) => {
       // One report; whatever comes after it is read by nobody.
       cell.onFrame = () => {};
       const report = toolReport(body);
       if (!report) fail("The tool's process sent something that is no report");
-      else if (report.ok) reported.resolve({ ...report, log: log() });
+      else if (report.ok) reported.resolve(report);
       else fail(plain(report.error).slice(0, TOOL_ERROR_CHARS_MAX));
     };
     cell.gone.then((reason) => fail(`The tool's process ended before it answered: ${reason}`));
@@ -294,10 +294,12 @@ export class ToolCells implements ToolRunner {
     } catch (error) {
       fail((error as Error).message);
     }
-    const outcome = await reported.promise;
+    const report = await reported.promise;
     callOff();
     signal.removeEventListener("abort", calledOff);
-    return outcome;
+    // What was printed before it lies in a pipe of its own, and may be read a turn after it.
+    await new Promise<void>((resolve) => this.clock.after(0, resolve));
+    return { ...report, log: log() };
   }
 
   async #dispose({ cell, folder, place }: OpenCell): Promise<void> {
