@@ -16,6 +16,7 @@ import {
   KERNEL_BEAT_MS,
   SHUTDOWN_MS,
   SPARE_MAX,
+  START_RETRY_SECONDS,
 } from "./runtime/core/limits.ts";
 import type { Provider } from "./runtime/core/model/messages.ts";
 import { OFFLINE } from "./runtime/core/model/offline.ts";
@@ -28,6 +29,7 @@ import { realPorts } from "./runtime/real_ports.ts";
 import { recordedModels } from "./runtime/model/cassette.ts";
 import { describeLayers, probeLayers } from "./runtime/confined/sandbox.ts";
 import { readModels, readPlaybooks, readSeeds } from "./seeds/mod.ts";
+import { reasonOf } from "./runtime/core/reason.ts";
 
 const log = (line: string) => console.error(line);
 
@@ -60,7 +62,10 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
   const marker = await DatabaseMarker.of(folder.path, config.database_url);
   // The port first: who cannot serve must not take up work. Until the kernel runs, it says so.
   let answer: Respond = () =>
-    new Response("Troupe is starting", { status: 503, headers: { "retry-after": "1" } });
+    new Response("Troupe is starting", {
+      status: 503,
+      headers: { "retry-after": `${START_RETRY_SECONDS}` },
+    });
   const server = new Listening(config, (request) => answer(request), log);
   const layers = await probeLayers();
   const [provider, playbooks, models] = await Promise.all([
@@ -132,7 +137,7 @@ async function answering(config: Config, folder: DataFolder): Promise<Provider |
     const models = await recordedModels(folder.cassettes);
     return models.default === OFFLINE ? null : { base_url: "replay:", models };
   } catch (error) {
-    throw new ConfigError(`Cannot start: ${(error as Error).message}`);
+    throw new ConfigError(`Cannot start: ${reasonOf(error)}`);
   }
 }
 

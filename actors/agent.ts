@@ -6,6 +6,7 @@ import { type Actor, actor, type Next, next, stop } from "../runtime/core/actor.
 import {
   CALLS_PER_TURN_MAX,
   END_NUDGES_MAX,
+  FIRST_LINE_CHARS_MAX,
   INSTRUCTION_BYTES_MAX,
   REPEATED_CALLS_MAX,
   RESULT_BYTES_MAX,
@@ -172,6 +173,7 @@ function onTextOnly(state: AgentState, said: string): Next<AgentState> {
 }
 
 function onEndTask(state: AgentState, { id, input }: ToolUseBlock): Next<AgentState> {
+  // A model's arguments may be anything: what they are is looked at below.
   const { status, result } = (input ?? {}) as Record<string, unknown>;
   if ((status !== "success" && status !== "failure") || typeof result !== "string") {
     return think(
@@ -311,7 +313,7 @@ function refuse(call_id: string, content: string): Effect {
 }
 
 function firstLine(text: string): string {
-  return text.split("\n", 1)[0].slice(0, 300);
+  return text.split("\n", 1)[0].slice(0, FIRST_LINE_CHARS_MAX);
 }
 
 /** A short print of a text (FNV-1a, 32 bit), so that the state stays small. */

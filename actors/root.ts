@@ -4,19 +4,25 @@
  * database's lock): its death ends the kernel, and the launcher starts a new one from the journal.
  */
 import type { SupervisorSpec } from "../runtime/core/supervision.ts";
+import {
+  CELLS_RESTARTS_MAX,
+  KERNEL_PARTS_RESTARTS_MAX,
+  PERFORMERS_RESTARTS_MAX,
+  RESTARTS_PERIOD_MS,
+} from "../runtime/core/limits.ts";
 
 export const root: SupervisorSpec = {
   type: "supervisor",
   id: "troupe",
   strategy: "rest_for_one",
-  intensity: { restarts_max: 3, period_ms: 60_000 },
+  intensity: { restarts_max: KERNEL_PARTS_RESTARTS_MAX, period_ms: RESTARTS_PERIOD_MS },
   children: [
     { type: "worker", id: "store", kind: "store", restart: "permanent", significant: true },
     {
       type: "supervisor",
       id: "performers",
       strategy: "one_for_one",
-      intensity: { restarts_max: 10, period_ms: 60_000 },
+      intensity: { restarts_max: PERFORMERS_RESTARTS_MAX, period_ms: RESTARTS_PERIOD_MS },
       children: [
         { type: "worker", id: "gateway", kind: "gateway", restart: "permanent" },
         { type: "worker", id: "files", kind: "files", restart: "permanent" },
@@ -27,8 +33,7 @@ export const root: SupervisorSpec = {
       type: "supervisor",
       id: "cells",
       strategy: "one_for_one",
-      // Agents may kill their cells; the envelopes that did it are buried after three attempts.
-      intensity: { restarts_max: 60, period_ms: 60_000 },
+      intensity: { restarts_max: CELLS_RESTARTS_MAX, period_ms: RESTARTS_PERIOD_MS },
       children: [{ type: "worker", id: "cell-1", kind: "cell", restart: "permanent" }],
     },
     { type: "worker", id: "scheduler", kind: "scheduler", restart: "permanent" },

@@ -170,12 +170,30 @@ export async function taskOf(db: Db, id: string) {
   return { task, agent };
 }
 
+/** What the version of its agent that a task was started with names: its tools, or its documents. */
+export async function agentNames(
+  db: Db,
+  task_id: string,
+  what: "tools_json" | "documents_json",
+): Promise<string[]> {
+  const row = await db.selectFrom("tasks").innerJoin(
+    "agents",
+    (join) =>
+      join.onRef("agents.name", "=", "tasks.agent")
+        .onRef("agents.version", "=", "tasks.agent_version"),
+  )
+    .select(`agents.${what} as names_json`).where("tasks.id", "=", task_id)
+    .executeTakeFirst();
+  if (!row) throw new Error(`The agent of task ${task_id} is gone`);
+  return JSON.parse(row.names_json);
+}
+
 /** Names of the documents in a task's prompt: its agent's, then those attached to it. */
 export async function documentsOf(db: Db, id: string): Promise<string[]> {
-  const [{ agent }, attached] = await Promise.all([
-    taskOf(db, id),
+  const [own, attached] = await Promise.all([
+    agentNames(db, id, "documents_json"),
     db.selectFrom("task_documents").select("name").where("task_id", "=", id)
       .orderBy("created_at").orderBy("name").execute(),
   ]);
-  return [...new Set([...agent.documents, ...attached.map(({ name }) => name)])];
+  return [...new Set([...own, ...attached.map(({ name }) => name)])];
 }

@@ -25,7 +25,7 @@ export function kyselyOver<Tables>(run: RunQuery, transactions: boolean): Kysely
 
 class LibsqlDialect implements Dialect {
   constructor(readonly run: RunQuery, readonly transactions: boolean) {}
-  createAdapter = () => new LibsqlAdapter();
+  createAdapter = () => new LibsqlAdapter(this.transactions);
   createDriver = () => new LibsqlDriver(this.run, this.transactions);
   // deno-lint-ignore no-explicit-any -- the signature is Kysely's
   createIntrospector = (db: Kysely<any>) => new SqliteIntrospector(db);
@@ -33,6 +33,16 @@ class LibsqlDialect implements Dialect {
 }
 
 class LibsqlAdapter extends SqliteAdapter {
+  constructor(readonly transactions: boolean) {
+    super();
+  }
+
+  // Reads need not wait for each other's way there and back: the worker answers them in their order. Only
+  // what stands between BEGIN and COMMIT must have the connection to itself.
+  override get supportsMultipleConnections(): boolean {
+    return !this.transactions;
+  }
+
   // SQLite's schema statements are transactional: a migration that is cut off leaves nothing behind.
   override get supportsTransactionalDdl(): boolean {
     return true;

@@ -3,7 +3,13 @@
  * remote server. Lives inside the store worker.
  */
 import type { Row, SqlValue, Statement, Unit, UnitAnswer } from "./unit.ts";
-import { STORE_BUSY_MS, STORE_CACHE_KIB, STORE_CHECKPOINT_PAGES } from "../runtime/core/limits.ts";
+import {
+  STORE_BUSY_MS,
+  STORE_CACHE_KIB,
+  STORE_CHECKPOINT_PAGES,
+  STORE_STATEMENTS_MAX,
+} from "../runtime/core/limits.ts";
+import { reasonOf } from "../runtime/core/reason.ts";
 
 /** The port to a libSQL database. A group is one transaction; each unit in it stands or falls alone. */
 export interface Engine {
@@ -34,8 +40,8 @@ function check(statement: Statement, touched: number): void {
  * that does not hold: the same unit would fail again. What is the store's (a full disk, a lock) is not.
  */
 function failure(error: unknown): UnitAnswer {
-  const reason = error instanceof Error ? error.message : String(error);
-  const code = String((error as { code?: unknown }).code ?? "");
+  const reason = reasonOf(error);
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const refused = error instanceof Refused ||
     /^SQLITE_(CONSTRAINT|ERROR|MISMATCH|RANGE|TOOBIG)/.test(code);
   return { ok: false, refused, reason };
@@ -60,14 +66,18 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
   if (readonly) db.exec("PRAGMA query_only = ON");
   const statements = new Map<string, ReturnType<typeof db.prepare>>();
 
+  /** Compiling a statement costs more than running it. */
   const prepare = (sql: string) => {
     let ready = statements.get(sql);
-    if (!ready) statements.set(sql, ready = db.prepare(sql));
+    if (ready) return ready;
+    if (statements.size >= STORE_STATEMENTS_MAX) statements.clear();
+    statements.set(sql, ready = db.prepare(sql));
     return ready;
   };
 
   /** Reading one row costs half of what reading all of one costs. */
   const rowsOf = (ready: ReturnType<typeof db.prepare>, { returns, parameters }: Statement) => {
+    // The library has no types for it: what SQLite gives is a row.
     if (returns === "all") return ready.all(parameters) as Row[];
     const row = ready.get(parameters) as Row | undefined;
     return row ? [row] : [];
@@ -109,7 +119,8 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
       }
     },
     run(sql, parameters) {
-      const ready = db.prepare(sql);
+      const ready = prepare(sql);
+      // As above.
       if (ready.reader) return ready.all(parameters) as Row[];
       ready.run(parameters);
       return [];
@@ -159,6 +170,7 @@ export async function openRemote(url: string): Promise<Engine> {
         throw error.cause instanceof Error ? error.cause : error;
       }),
   });
+  // The client's rows are more than objects, and hold the same values.
   const plain = (rows: readonly object[]) => rows.map((row) => ({ ...row }) as Row);
   // A statement outside of a transaction gets a connection of its own on the server, where a BEGIN
   // would end with it: what the migrations say between BEGIN and COMMIT goes through this one.

@@ -15,7 +15,6 @@ export const addEffect = prepared<
     key: string;
     tree_id: string;
     address: string;
-    holds: "slot" | "wait";
     effect_json: string;
     now: number;
   }
@@ -24,7 +23,6 @@ export const addEffect = prepared<
     key: row.key,
     tree_id: row.tree_id,
     address: row.address,
-    holds: row.holds,
     effect_json: row.effect_json,
     created_at: row.now,
   })
@@ -33,7 +31,7 @@ export const addEffect = prepared<
 /** Effects of an actor that are not performed yet, in the order in which they were asked for. */
 export const openEffects = prepared(
   ({ address }: { address: string }) =>
-    query.selectFrom("outbox").select(["key", "effect_json", "status", "attempts", "holds"])
+    query.selectFrom("outbox").select(["key", "effect_json", "status", "attempts"])
       .where("address", "=", address).where(isOpen).where("status", "<>", "waiting")
       .orderBy("key").$narrowType<Pick<OpenEffect, "status">>(),
   { returns: "all" },

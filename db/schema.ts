@@ -149,8 +149,6 @@ export interface OutboxTable {
   key: string;
   tree_id: string;
   address: string;
-  /** `slot` effects keep the agent running (model, tools), `wait` effects let it passivate. */
-  holds: "slot" | "wait";
   effect_json: string;
   /** `waiting`: for a person to allow it. */
   status: Generated<"pending" | "started" | "waiting" | "done" | "dropped">;

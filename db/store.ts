@@ -135,6 +135,7 @@ class Connection {
 
   constructor(url: string) {
     this.#url = url;
+    // The types leave out what Deno adds.
     this.#worker = new Worker(import.meta.resolve("./store_worker.ts"), {
       type: "module",
       name: "store",
@@ -271,15 +272,15 @@ class Connection {
   #onReply(reply: StoreReply): void {
     switch (reply.type) {
       case "group": {
-        const results = JSON.parse(reply.results) as UnitAnswer[];
+        const results: UnitAnswer[] = JSON.parse(reply.results);
         const waiting = this.#take(reply.id);
         waiting.forEach(({ resolve }, index) => resolve(results[index]));
         const stamped = results.at(waiting.length);
-        if (stamped?.ok) this.onStamp(stamped.rows[0][0].stamp as number);
+        if (stamped?.ok) this.onStamp(Number(stamped.rows[0][0].stamp));
         return;
       }
       case "rows":
-        this.#reads.get(reply.id)?.resolve(reply.rows as Row[]);
+        this.#reads.get(reply.id)?.resolve(reply.rows);
         this.#reads.delete(reply.id);
         return;
       case "written_back":

@@ -7,6 +7,7 @@ import { kyselyOver } from "./dialect.ts";
 import { type Engine, openLocal, openRemote } from "./engine.ts";
 import { migrations } from "./migrations/mod.ts";
 import type { Row, SqlValue, Unit } from "./unit.ts";
+import { reasonOf } from "../runtime/core/reason.ts";
 
 export type StoreRequest =
   | { type: "open"; url: string; readonly: boolean }
@@ -19,7 +20,7 @@ export type StoreReply =
   | { type: "opened"; created: boolean; database_id: string; stamp: number }
   | { type: "failed"; reason: string }
   | { type: "group"; id: number; /** Results as JSON. */ results: string }
-  | { type: "rows"; id: number; rows: readonly Row[] }
+  | { type: "rows"; id: number; rows: Row[] }
   | { type: "written_back"; id: number; whole: boolean }
   | { type: "error"; id: number; reason: string }
   | { type: "closed" };
@@ -50,7 +51,8 @@ async function answer(request: StoreRequest): Promise<void> {
       return;
     case "group":
       try {
-        const results = await engine.group(JSON.parse(request.units) as Unit[]);
+        const units: Unit[] = JSON.parse(request.units);
+        const results = await engine.group(units);
         self.postMessage({ type: "group", id: request.id, results: JSON.stringify(results) });
       } catch (error) {
         self.postMessage({ type: "error", id: request.id, reason: reasonOf(error) });
@@ -104,8 +106,4 @@ async function open(
   if (error) throw error;
   const [{ id, stamp }] = await engine.run("SELECT id, stamp FROM identity", []);
   return { created: !ours, database_id: String(id), stamp: Number(stamp) };
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,7 +2,7 @@
 import { asTool, effectOf, type ToolTest } from "../runtime/core/toolkit/written_tool.ts";
 import { CORE_TOOLS, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
 import type { Tool, WrittenTool } from "../runtime/core/toolkit/tool.ts";
-import { taskOf } from "./definitions.ts";
+import { agentNames } from "./definitions.ts";
 import type { Db } from "./schema.ts";
 import { iso } from "./times.ts";
 import { query, type Statement, statement } from "./unit.ts";
@@ -124,13 +124,13 @@ export async function listTools(db: Db, name?: string) {
 
 /** The tools that a task may call: the core, its agent's, and those attached to it. */
 export async function toolsOf(db: Db, id: string): Promise<Tool[]> {
-  const [{ agent }, attached, written] = await Promise.all([
-    taskOf(db, id),
+  const [own, attached, written] = await Promise.all([
+    agentNames(db, id, "tools_json"),
     db.selectFrom("task_tools").select("name").where("task_id", "=", id)
       .orderBy("created_at").orderBy("name").execute(),
     writtenToolsOf(db, id),
   ]);
-  const names = new Set([...CORE_TOOLS, ...agent.tools, ...attached.map(({ name }) => name)]);
+  const names = new Set([...CORE_TOOLS, ...own, ...attached.map(({ name }) => name)]);
   return [
     ...[...names].flatMap((name) => TOOLKIT.get(name) ?? []),
     ...written.map(asTool),

@@ -3,8 +3,14 @@
  * for the time being. Progress goes to standard error, the result to standard output.
  */
 import { EXIT } from "../runtime/core/exit.ts";
-import { AFTERMATH_MS, FOLLOW_ATTEMPTS_MAX, FOLLOW_PAUSE_MS } from "../runtime/core/limits.ts";
+import {
+  AFTERMATH_MS,
+  FOLLOW_ATTEMPTS_MAX,
+  FOLLOW_PAUSE_MS,
+  KERNEL_ANSWER_MS,
+} from "../runtime/core/limits.ts";
 import { startKernel } from "./kernel_process.ts";
+import { reasonOf } from "../runtime/core/reason.ts";
 
 interface TreeSoFar {
   readonly id: string;
@@ -12,6 +18,7 @@ interface TreeSoFar {
   readonly result: string | null;
   readonly reason: string | null;
   readonly model: string | null;
+  readonly ended_at: string | null;
 }
 
 /** @returns 0 when the tree is done, 1 when it failed, 78 when it could not be begun */
@@ -72,7 +79,7 @@ async function runningKernel(environment: Record<string, string>): Promise<strin
   try {
     const folder = environment.DATA_DIR || "data";
     const { url } = JSON.parse(await Deno.readTextFile(`${folder}/holder.json`));
-    const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(2_000) });
+    const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(KERNEL_ANSWER_MS) });
     await response.body?.cancel();
     return response.ok ? url : null;
   } catch {
@@ -104,9 +111,7 @@ async function follow(
   } catch (error) {
     const cause = over.aborted ? over.reason : error;
     console.error(
-      cause instanceof CutOff
-        ? cause.message
-        : `Cannot follow the task: ${(cause as Error).message}`,
+      cause instanceof CutOff ? cause.message : `Cannot follow the task: ${reasonOf(cause)}`,
     );
   }
   return EXIT.failed;
@@ -127,10 +132,10 @@ async function watch(
     for await (const { type, value } of eventsOf(url, headers, signal)) {
       if (type === "message") printEntry(value, agents);
       if (type === "delta" && value.waiting) {
-        printLine(value, agents, `waits: ${short(value.waiting)}`);
+        printLine(value.task_id, agents, `waits: ${short(value.waiting)}`);
       }
       if (type !== "tree" || ended || value.ended_at === null) continue;
-      ended = value as unknown as TreeSoFar;
+      ended = value;
       printResult(ended);
       late = setTimeout(() => enough.abort(), AFTERMATH_MS);
     }
@@ -142,14 +147,24 @@ async function watch(
   return ended?.status === "done" ? EXIT.ok : EXIT.failed;
 }
 
-type Value = Record<string, unknown>;
+/** What is read of the API's events. */
+type TreeEvent =
+  | { readonly type: "message"; readonly value: EntryEvent }
+  | { readonly type: "delta"; readonly value: { task_id: string; waiting?: string } }
+  | { readonly type: "tree"; readonly value: TreeSoFar };
+
+interface EntryEvent {
+  readonly task_id: string;
+  readonly type: string;
+  readonly content: Readonly<Record<string, unknown>>;
+}
 
 /** Reads server-sent events; connects again from where it was when the connection breaks. */
 async function* eventsOf(
   url: string,
   headers: Record<string, string>,
   signal: AbortSignal,
-): AsyncGenerator<{ type: string; value: Value }> {
+): AsyncGenerator<TreeEvent> {
   let last = "0";
   for (let failures = 0; failures < FOLLOW_ATTEMPTS_MAX;) {
     try {
@@ -166,7 +181,8 @@ async function* eventsOf(
           if (!type || !data) continue;
           if (type === "end") return;
           failures = 0;
-          yield { type, value: JSON.parse(data) };
+          // The kernel that says it is of this very version.
+          yield { type, value: JSON.parse(data) } as TreeEvent;
         }
       }
     } catch (error) {
@@ -179,25 +195,24 @@ async function* eventsOf(
 }
 
 /** One line on standard error for what a person wants to follow. */
-function printEntry(entry: Value, agents: Map<string, string>): void {
-  const id = entry.task_id as string;
-  const content = entry.content as Value;
-  if (entry.type === "task.started") agents.set(id, content.agent as string);
-  const line = lineOf(entry.type as string, content);
-  if (line) printLine(entry, agents, line);
+function printEntry({ task_id, type, content }: EntryEvent, agents: Map<string, string>): void {
+  if (type === "task.started") agents.set(task_id, String(content.agent));
+  const line = lineOf(type, content);
+  if (line) printLine(task_id, agents, line);
 }
 
-function printLine(of: Value, agents: ReadonlyMap<string, string>, line: string): void {
-  const id = of.task_id as string;
+function printLine(id: string, agents: ReadonlyMap<string, string>, line: string): void {
   console.error(`${(agents.get(id) ?? id).padEnd(20)} ${line}`);
 }
 
-function lineOf(type: string, content: Value): string | null {
+function lineOf(type: string, content: EntryEvent["content"]): string | null {
   switch (type) {
     case "task.started":
       return `began: ${short(content.instruction)}`;
     case "model.replied":
-      return (content.content as Value[]).flatMap(partOf).join("  ") || null;
+      return Array.isArray(content.content)
+        ? content.content.flatMap(partOf).join("  ") || null
+        : null;
     case "context.compacted":
       return "summarised its earlier turns";
     case "tool.replied":
@@ -215,7 +230,7 @@ function lineOf(type: string, content: Value): string | null {
   }
 }
 
-function partOf(block: Value): string[] {
+function partOf(block: EntryEvent["content"]): string[] {
   switch (block.type) {
     case "text":
       return [short(block.text)];

@@ -1,5 +1,6 @@
 /** The data folder: made, held by one kernel at a time, and told apart from other nodes' folders. */
 import { ConfigError } from "./core/config.ts";
+import { reasonOf } from "./core/reason.ts";
 
 /** Who holds the folder, as the holder wrote it down. */
 export interface Holder {
@@ -53,7 +54,7 @@ export class DataFolder {
       );
     } catch (error) {
       throw new ConfigError(
-        `Cannot start: the data folder ${path} cannot be used (${reasonOf(error as Error)}). ` +
+        `Cannot start: the data folder ${path} cannot be used (${inShort(error)}). ` +
           "DATA_DIR names another",
       );
     }
@@ -87,6 +88,6 @@ async function nodeId(path: string): Promise<string> {
   return fresh;
 }
 
-function reasonOf(error: Error): string {
-  return error.message.replace(/\s*\(os error \d+\).*$/s, "").split("\n", 1)[0];
+function inShort(error: unknown): string {
+  return reasonOf(error).replace(/\s*\(os error \d+\).*$/s, "").split("\n", 1)[0];
 }

@@ -4,6 +4,7 @@
  */
 import { ConfigError } from "./core/config.ts";
 import type { Log } from "./ports.ts";
+import { reasonOf } from "./core/reason.ts";
 
 /** The file in the data folder; whoever removes it takes what is there. */
 const FILE = "database.json";
@@ -95,7 +96,7 @@ async function marksIn(path: string): Promise<Record<string, Mark>> {
     if (error instanceof Deno.errors.NotFound) return {};
     throw new ConfigError(
       `Cannot start: ${path}, which says what database belongs to this data folder, ` +
-        `cannot be read (${(error as Error).message})`,
+        `cannot be read (${reasonOf(error)})`,
     );
   }
 }

@@ -6,6 +6,7 @@ import type { ModelCall, ModelFailure, ModelReply, Piece } from "./core/model/me
 import type { Fault } from "./core/delivery.ts";
 import type { Address, OpenEffect } from "./core/protocol.ts";
 import type { Runnable } from "./core/schedule.ts";
+import type { ToolOf } from "./core/toolkit/mod.ts";
 import type { WrittenTool } from "./core/toolkit/tool.ts";
 
 export interface Clock {
@@ -92,7 +93,7 @@ export interface Files {
   use(
     call: {
       readonly tree_id: string;
-      readonly tool: string;
+      readonly tool: ToolOf<"files">;
       readonly input: Record<string, unknown>;
     },
     signal: AbortSignal,

@@ -11,6 +11,7 @@ import type { ModelTable } from "../runtime/core/model/facts.ts";
 import type { Playbook } from "../runtime/core/model/offline.ts";
 import { hasNul } from "../runtime/core/text.ts";
 import { definitionOf, issuesOf, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
+import { NAME_CHARS_MAX, PURPOSE_CHARS_MAX } from "../runtime/core/limits.ts";
 
 export interface Seeds {
   readonly agents: readonly AgentDefinition[];
@@ -18,8 +19,8 @@ export interface Seeds {
   readonly tools: readonly ToolDefinition[];
 }
 
-const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/);
-const line = z.string().trim().min(1).max(500);
+const name = z.string().regex(/^[a-z][a-z0-9_]*$/).max(NAME_CHARS_MAX);
+const line = z.string().trim().min(1).max(PURPOSE_CHARS_MAX);
 
 const agentMatter = z.strictObject({
   name,

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { importsOf, readSources, withoutComments, withoutStrings } from "./support/sources.ts";
 
 /**
- * Which parts of the program a part may import, besides itself. A part is the longest prefix. Each arrow
- * stands in the house style, but for those with a reason here.
+ * Which parts of the program, or single files, a part may import, besides itself. A part is the longest
+ * prefix. Each arrow stands in the house style, but for those with a reason here.
  */
 const ARROWS: Record<string, readonly string[]> = {
   "runtime/core": [],
@@ -19,7 +19,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "runtime/passing": ["runtime/ports.ts", "runtime/core"],
   "runtime/supervision": ["runtime/ports.ts", "runtime/core"],
   // A cell is one of the confined processes: both ends speak over their wire.
-  "runtime/cells": ["actors", "runtime/confined", "runtime/ports.ts", "runtime/core"],
+  "runtime/cells": ["actors", "runtime/confined/wire.ts", "runtime/ports.ts", "runtime/core"],
   "runtime/commands": ["db", "runtime/ports.ts", "runtime/core"],
   "runtime/loop": ["runtime/commands", "runtime/ports.ts", "db", "runtime/core"],
   "runtime/outbox": ["runtime/commands", "db", "runtime/ports.ts", "runtime/core"],
@@ -27,7 +27,7 @@ const ARROWS: Record<string, readonly string[]> = {
   // The gateway is a confined worker: its door speaks to it as all such doors do.
   "runtime/model": [
     "runtime/commands",
-    "runtime/confined",
+    "runtime/confined/system_worker.ts",
     "db",
     "runtime/ports.ts",
     "runtime/core",
@@ -61,9 +61,10 @@ const ARROWS: Record<string, readonly string[]> = {
     "runtime/boot.ts",
     "runtime/cells",
     "runtime/confined",
-    "runtime/model",
+    "runtime/model/gateway.ts",
+    "runtime/model/cassette.ts",
     "runtime/ports.ts",
-    "db",
+    "db/store.ts",
     "runtime/core",
   ],
   // What the program takes hold of before anything is booted.
@@ -78,12 +79,13 @@ const ARROWS: Record<string, readonly string[]> = {
     // It boots the machine that it runs on: what that can confine, its folder, its recorded models, and
     // its database, which it marks and seeds before a kernel runs on it.
     "runtime/real_ports.ts",
-    "runtime/confined",
+    "runtime/confined/sandbox.ts",
     "runtime/data_folder.ts",
     "runtime/database_marker.ts",
-    "runtime/model",
-    "runtime/commands",
-    "db",
+    "runtime/model/cassette.ts",
+    "runtime/commands/seed.ts",
+    "db/seeding.ts",
+    "db/store.ts",
     "runtime/core",
   ],
 };
@@ -132,7 +134,7 @@ function isOurs(specifier: string): boolean {
 function mayImport(file: string, target: string): boolean {
   const [from, to] = [partOf(file), partOf(target)];
   if (from === undefined || to === undefined) return false;
-  return from === to || ARROWS[from].includes(to);
+  return from === to || ARROWS[from].includes(to) || ARROWS[from].includes(target);
 }
 
 function lineOf(code: string, pattern: RegExp): number | null {
@@ -205,7 +207,11 @@ Deno.test("every import follows the arrows", () => {
 
 Deno.test("no file imports itself by way of others, not even for a type", () => {
   assert.deepEqual(circleIn(new Map(sources.map(({ file, imports }) => [file, imports]))), null);
-  assert.deepEqual(circleIn(new Map(Object.entries(ARROWS))), null);
+  const parts = Object.entries(ARROWS).map(([from, to]): [string, string[]] => [
+    from,
+    to.map((one) => partOf(one)!),
+  ]);
+  assert.deepEqual(circleIn(new Map(parts)), null);
 });
 
 Deno.test("a circle of imports would be noticed, whichever file it is seen from", () => {

@@ -8,6 +8,7 @@ import * as housekeeping from "./0005_housekeeping.ts";
 import * as endings from "./0006_endings.ts";
 import * as liveness from "./0007_liveness.ts";
 import * as stamp from "./0008_stamp.ts";
+import * as outbox from "./0009_outbox.ts";
 
 export const migrations: Record<string, Migration> = {
   "0001_spine": spine,
@@ -18,4 +19,5 @@ export const migrations: Record<string, Migration> = {
   "0006_endings": endings,
   "0007_liveness": liveness,
   "0008_stamp": stamp,
+  "0009_outbox": outbox,
 };

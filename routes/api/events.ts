@@ -5,7 +5,12 @@
 import { listEntries } from "../../db/entries.ts";
 import { tasksOf } from "../../db/task_views.ts";
 import { findTree } from "../../db/trees.ts";
-import { PAGE_ROWS_MAX, STREAM_EVERY_MS, STREAM_PING_MS } from "../../runtime/core/limits.ts";
+import {
+  PAGE_ROWS_MAX,
+  STREAM_BACK_MS,
+  STREAM_EVERY_MS,
+  STREAM_PING_MS,
+} from "../../runtime/core/limits.ts";
 import { isFinal } from "../../runtime/core/protocol.ts";
 import type { Happening } from "../../runtime/passing/events.ts";
 import { type Draft, type DraftHeard, saidSince } from "../../runtime/passing/drafts.ts";
@@ -106,7 +111,7 @@ async function* eventsOf(
     shown.set(id, text);
     return true;
   };
-  yield "retry: 1000\n\n";
+  yield `retry: ${STREAM_BACK_MS}\n\n`;
   for (;;) {
     const why = await wake.wait();
     if (why === "close") return;

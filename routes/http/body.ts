@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import type * as z from "zod";
 import { nulWithin, pairedWithin } from "../../runtime/core/text.ts";
 import { Problem } from "./problem.ts";
+import { reasonOf } from "../../runtime/core/reason.ts";
 
 /** @throws {Problem} 415 or 400 that names what is wrong */
 export async function readBody<T>(c: Context, schema: z.ZodType<T>): Promise<T> {
@@ -16,7 +17,7 @@ export async function readBody<T>(c: Context, schema: z.ZodType<T>): Promise<T> 
     value = JSON.parse(await c.req.text());
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new Problem(400, "Bad request", `The body is not JSON: ${(error as Error).message}`);
+    throw new Problem(400, "Bad request", `The body is not JSON: ${reasonOf(error)}`);
   }
   return check(schema, value);
 }

@@ -8,6 +8,7 @@ import {
   LISTEN_COMPLAINT_MS,
   LISTEN_PAUSE_MS,
 } from "../../runtime/core/limits.ts";
+import { reasonOf } from "../../runtime/core/reason.ts";
 
 export type Respond = (request: Request) => Response | Promise<Response>;
 
@@ -30,7 +31,7 @@ export class Listening {
     try {
       this.#server = this.#listen(where.host.replace(/^\[|\]$/g, ""), where.port);
     } catch (error) {
-      throw new ConfigError(reasonOf(error as Error, where));
+      throw new ConfigError(refusedBy(error, where));
     }
     this.address = this.#server.addr;
     this.#follow();
@@ -69,7 +70,9 @@ export class Listening {
         this.#server = this.#listen(hostname, port);
         return null;
       } catch (error) {
-        if (attempt >= LISTEN_ATTEMPTS_MAX) return error as Error;
+        if (attempt >= LISTEN_ATTEMPTS_MAX) {
+          return error instanceof Error ? error : new Error(reasonOf(error));
+        }
       }
     }
   }
@@ -80,7 +83,7 @@ export class Listening {
       port,
       onListen: () => {},
       onError: (error) => {
-        this.log(`A request failed: ${(error as Error).stack}`);
+        this.log(`A request failed: ${error instanceof Error ? error.stack : error}`);
         return new Response("Something went wrong here", { status: 500 });
       },
       automaticCompression: true,
@@ -95,8 +98,8 @@ export class Listening {
   }
 }
 
-function reasonOf(error: Error, { host, port }: { host: string; port: number }): string {
+function refusedBy(error: unknown, { host, port }: { host: string; port: number }): string {
   return error instanceof Deno.errors.AddrInUse
     ? `Cannot start: port ${port} on ${host} is in use by another program. PORT names another`
-    : `Cannot start: cannot listen on ${host}:${port} (${error.message})`;
+    : `Cannot start: cannot listen on ${host}:${port} (${reasonOf(error)})`;
 }

@@ -14,6 +14,7 @@ import {
 import type { FromCell } from "./frames.ts";
 import { Inbox } from "./inbox.ts";
 import { CELL, FrameWriter, NONCE, readFrames, type ToCell } from "../confined/wire.ts";
+import { reasonOf } from "../core/reason.ts";
 
 interface Hosted {
   readonly worker: Worker;
@@ -114,6 +115,7 @@ function create(kind: string): Hosted {
   // An entry of ours that loads the actor: its imports are resolved with this cell's permissions,
   // then the worker has none.
   const entry = `import { host } from "${HOST}"; import actor from "${kinds[kind]}"; host(actor);`;
+  // The types leave out what Deno adds.
   const worker = new Worker(`data:application/javascript,${encodeURIComponent(entry)}`, {
     type: "module",
     name: kind,
@@ -148,7 +150,7 @@ function pass(from: Hosted, id: number, body: string): void {
   try {
     out.write(id, body);
   } catch (error) {
-    fail(from, (error as Error).message);
+    fail(from, reasonOf(error));
   }
 }
 

@@ -17,6 +17,7 @@ import { jsonOf } from "../core/text.ts";
 import { type Cell, Looks, type Seat } from "./looks.ts";
 import type { CellHosts, Cells, Child, Clock } from "../ports.ts";
 import { CELL, type ToCell } from "../confined/wire.ts";
+import { reasonOf } from "../core/reason.ts";
 
 /** An envelope on its way to a worker; message and state are JSON. */
 interface Handed {
@@ -123,7 +124,7 @@ export class CellPool implements Cells {
       seat.cell.host.send(worker, body);
     } catch (error) {
       // Too large for a frame: that is this actor's trouble and nobody else's.
-      this.#fail(worker, (error as Error).message, "own");
+      this.#fail(worker, reasonOf(error), "own");
     }
   }
 

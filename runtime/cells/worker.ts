@@ -31,6 +31,7 @@ export function host<State>(actor: Actor<State, Message>): void {
         continue;
       }
       const delivery: Delivery = JSON.parse(body);
+      // What is handed over is what this very kind of actor answered before.
       if (delivery.state !== null) state = delivery.state as State;
       const { effects, ending, ...next } = actor.receive(state, delivery.message);
       state = next.state;

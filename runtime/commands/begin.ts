@@ -6,6 +6,7 @@ import { byText, type VerbOf } from "../core/command.ts";
 import { Refusal } from "../core/refusal.ts";
 import { starting } from "./starting.ts";
 import type { Verb } from "./work.ts";
+import { PRIORITY } from "../core/limits.ts";
 
 /** @throws {Refusal} for an agent that does not exist */
 export const begin: Verb<VerbOf<"begin">, { tree_id: string }> = async (
@@ -57,6 +58,3 @@ export const begin: Verb<VerbOf<"begin">, { tree_id: string }> = async (
     tree_id: id,
   };
 };
-
-/** Of a tree that names none. */
-const PRIORITY = 5;

@@ -33,6 +33,7 @@ export class FilesDoor implements Files {
       input,
     };
     const both = AbortSignal.any([signal, AbortSignal.timeout(FILES_DEADLINE_MS)]);
+    // The worker answers with nothing else.
     return await this.#worker.ask(request, both) as FilesReply;
   }
 }

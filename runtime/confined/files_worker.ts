@@ -4,16 +4,19 @@ import {
   FILE_BYTES_MAX,
   LISTED_FILES_MAX,
   MEDIA_BYTES_MAX,
+  SEARCH_LINE_CHARS_MAX,
   SEARCH_MATCHES_MAX,
   TOOL_RESULT_BYTES_MAX,
 } from "../core/limits.ts";
+import type { ToolOf } from "../core/toolkit/mod.ts";
 import { serve } from "./system_worker.ts";
 import type { FilesReply } from "../ports.ts";
+import { reasonOf } from "../core/reason.ts";
 
 export interface FilesRequest {
   /** The tree's own folder. */
   readonly folder: string;
-  readonly tool: string;
+  readonly tool: ToolOf<"files">;
   readonly input: Record<string, unknown>;
 }
 
@@ -21,21 +24,24 @@ export interface FilesRequest {
 class Complaint extends Error {}
 
 serve(async (body): Promise<FilesReply> => {
+  // Its one caller is the door, which sends nothing else; the toolkit's schemas have checked the input.
   const { folder, tool, input } = body as FilesRequest;
   try {
     await Deno.mkdir(folder, { recursive: true });
     if (tool === "read_file") return await readAny(folder, input as unknown as FileLines);
     return { content: await use(folder, tool, input) };
   } catch (error) {
-    return { content: sentence(error, input.path as string | undefined), is_error: true };
+    const path = typeof input.path === "string" ? input.path : undefined;
+    return { content: sentence(error, path), is_error: true };
   }
 });
 
 async function use(
   folder: string,
-  tool: string,
+  tool: Exclude<ToolOf<"files">, "read_file">,
   input: Record<string, unknown>,
 ): Promise<string> {
+  // Each tool's own schema has checked that these are texts.
   const path = (input.path as string | undefined) ?? ".";
   switch (tool) {
     case "write_file":
@@ -46,8 +52,6 @@ async function use(
       return await list(folder, path);
     case "search_files":
       return await search(folder, path, input.pattern as string);
-    default:
-      throw new Error(`${tool} is not a tool of the files actor`);
   }
 }
 
@@ -207,7 +211,7 @@ async function search(folder: string, path: string, pattern: string): Promise<st
   try {
     expression = new RegExp(pattern, "u");
   } catch (error) {
-    throw new Complaint(`The pattern is not a regular expression: ${(error as Error).message}`);
+    throw new Complaint(`The pattern is not a regular expression: ${reasonOf(error)}`);
   }
   const root = await inside(folder, path);
   const { isFile } = await Deno.stat(root);
@@ -217,7 +221,7 @@ async function search(folder: string, path: string, pattern: string): Promise<st
     const text = await textOf(place, relative).catch(() => "");
     for (const [index, line] of text.split("\n").entries()) {
       if (!expression.test(line)) continue;
-      matches.push(`${relative}:${index + 1}: ${line.slice(0, 300)}`);
+      matches.push(`${relative}:${index + 1}: ${line.slice(0, SEARCH_LINE_CHARS_MAX)}`);
       if (matches.length < SEARCH_MATCHES_MAX) continue;
       return [...matches, `(more than ${SEARCH_MATCHES_MAX}: search for less)`].join("\n");
     }
@@ -256,5 +260,5 @@ function sentence(error: unknown, path = "."): string {
   }
   if (error instanceof Deno.errors.FilesystemLoop) return `${path} is a loop of links`;
   // The place itself stays out of it: it is the machine's business.
-  return `The file system refused ${path}: ${(error as Error).name}`;
+  return `The file system refused ${path}: ${error instanceof Error ? error.name : error}`;
 }

@@ -14,6 +14,7 @@ import {
 import type { Clock, HostProcess } from "../ports.ts";
 import { confine, type Confined, killGroup, type Layers, plain } from "./sandbox.ts";
 import { beginsWith, FrameWriter, NONCE, readFrames } from "./wire.ts";
+import { reasonOf } from "../core/reason.ts";
 
 export class CellProcess implements HostProcess {
   /** Resolves with why the process ended. */
@@ -136,7 +137,7 @@ export class CellProcess implements HostProcess {
       await Promise.race([this.gone, this.#grace()]);
       this.kill("it closed its socket");
     } catch (error) {
-      this.kill((error as Error).message);
+      this.kill(reasonOf(error));
     }
   }
 

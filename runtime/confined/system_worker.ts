@@ -4,6 +4,7 @@
  */
 import { PIECES_EVERY_MS } from "../core/limits.ts";
 import type { Child } from "../ports.ts";
+import { reasonOf } from "../core/reason.ts";
 
 /** A request, or that the one with this number is called off. */
 export type Ask = { readonly id: number; readonly body: unknown } | {
@@ -123,7 +124,7 @@ export function serve(answer: (body: unknown, asking: Asking) => Promise<unknown
       scope.postMessage({ id, ok });
     } catch (error) {
       pieces.flush();
-      scope.postMessage({ id, error: error instanceof Error ? error.message : String(error) });
+      scope.postMessage({ id, error: reasonOf(error) });
     } finally {
       under_way.delete(id);
     }

@@ -4,6 +4,7 @@
  * The code that it runs is hostile: nothing here protects the kernel, the process does.
  */
 import { CELL, FrameWriter, NONCE, readFrames } from "./wire.ts";
+import { reasonOf } from "../core/reason.ts";
 
 /** The call, as the kernel sends it. */
 export interface ToolJob {
@@ -21,7 +22,8 @@ export type ToolReport = { readonly ok: true; readonly value: unknown } | {
 
 const path = Deno.args[0];
 const connection = await Deno.connect({ transport: "unix", path });
-// The kernel's other sockets are out of reach by their paths already; now this one is, too.
+// The kernel's other sockets are out of reach by their paths already; now this one is, too. The types
+// know no grant for a Unix socket.
 Deno.permissions.revokeSync({ name: "net", host: `unix:${path}` } as Deno.NetPermissionDescriptor);
 Deno.permissions.revokeSync({ name: "read", path });
 Deno.permissions.revokeSync({ name: "write", path });
@@ -47,11 +49,11 @@ async function perform({ source, input, context }: ToolJob): Promise<void> {
     }
     report = { ok: true, value: await module.default(input, context) };
   } catch (error) {
-    report = { ok: false, error: error instanceof Error ? error.message : String(error) };
+    report = { ok: false, error: reasonOf(error) };
   }
   try {
     out.write(CELL, JSON.stringify(report.ok ? { ok: true, value: report.value ?? null } : report));
   } catch (error) {
-    out.write(CELL, JSON.stringify({ ok: false, error: (error as Error).message }));
+    out.write(CELL, JSON.stringify({ ok: false, error: reasonOf(error) }));
   }
 }

@@ -21,6 +21,7 @@ import { TOO_LARGE, withinQuota } from "./quota.ts";
 import { CELL, NONCE } from "./wire.ts";
 import { within, workspaceOf } from "./workspace.ts";
 import type { WrittenTool } from "../core/toolkit/tool.ts";
+import { reasonOf } from "../core/reason.ts";
 
 /** What a tool may do, with absolute paths. */
 export interface Grants {
@@ -292,7 +293,7 @@ export class ToolCells implements ToolRunner {
     try {
       cell.send(CELL, JSON.stringify(job));
     } catch (error) {
-      fail((error as Error).message);
+      fail(reasonOf(error));
     }
     const report = await reported.promise;
     callOff();

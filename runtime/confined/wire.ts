@@ -103,14 +103,14 @@ function doubled(buffer: Uint8Array): Uint8Array<ArrayBuffer> {
 /** Writes frames; all frames of one turn leave in one write. */
 export class FrameWriter {
   readonly #connection: { write(bytes: Uint8Array): Promise<number> };
-  readonly #onError: (error: Error) => void;
+  readonly #onError: (error: unknown) => void;
   readonly #encoder = new TextEncoder();
   #queue: Uint8Array[] = [];
   #writing = false;
 
   constructor(
     connection: { write(bytes: Uint8Array): Promise<number> },
-    onError: (error: Error) => void,
+    onError: (error: unknown) => void,
   ) {
     this.#connection = connection;
     this.#onError = onError;
@@ -146,7 +146,7 @@ export class FrameWriter {
         }
       }
     } catch (error) {
-      this.#onError(error as Error);
+      this.#onError(error);
     } finally {
       this.#writing = false;
     }

@@ -17,7 +17,7 @@ export interface Held {
   readonly state_json: string | null;
   /** It was there when a cell failed: it is tried again in a cell of its own. */
   readonly suspect: boolean;
-  /** Slot-holding effects under way. */
+  /** Effects under way: until they are over nobody else may take it for one that was forgotten. */
   readonly performing: number;
   /** It was called meanwhile: its mailbox is looked at once more before it is let go of. */
   readonly called: boolean;
@@ -125,7 +125,7 @@ export type Event =
     readonly fault: Fault;
     readonly now: number;
   }
-  /** A slot-holding effect that was begun under this epoch is over. */
+  /** An effect that was begun under this epoch is over. */
   | { readonly type: "effect_done"; readonly epoch: number }
   /** The pause that was asked for is over. */
   | { readonly type: "tick" }
@@ -335,7 +335,7 @@ function onClaimed(
   { runnable, called }: Extract<Activation, { at: "claiming" }>,
   { claim, kind, state_json, effects, delivered }: Extract<Event, { type: "claimed" }>,
 ): Transition {
-  const performing = slotsOf(effects);
+  const performing = effects.length;
   const held = { runnable, claim, kind, state_json, suspect: false, performing, called };
   const { state, actions } = goOn(held, delivered);
   // What an earlier claim left under way would be performed beside itself.
@@ -344,14 +344,9 @@ function onClaimed(
 
 function onTaken(held: Held, { due, delivered }: Extract<Event, { type: "taken" }>): Transition {
   if (due.length === 0) return goOn(held, delivered);
-  const further = { ...held, performing: held.performing + slotsOf(due) };
+  const further = { ...held, performing: held.performing + due.length };
   const { state, actions } = goOn(further, delivered);
   return { state, actions: [{ do: "perform", held: further, effects: due }, ...actions] };
-}
-
-/** How many of them keep their actor running. */
-function slotsOf(effects: readonly OpenEffect[]): number {
-  return effects.filter(({ holds }) => holds === "slot").length;
 }
 
 function onSettled(
@@ -360,7 +355,7 @@ function onSettled(
 ): Transition {
   if (step.ending) return leaving(held.runnable);
   const asked = (type: Effect["type"]) => step.effects.some((effect) => effect.type === type);
-  const performing = held.performing + slotsOf(due);
+  const performing = held.performing + due.length;
   const further = { ...held, state_json: step.state, suspect: false, performing };
   const { state, actions } = goOn(further, delivered);
   const before: Action[] = [];

@@ -1,6 +1,11 @@
 /** Reads the environment and says clearly what is wrong with it. */
 import * as z from "zod";
-import { TIMEOUT_SECONDS_MAX } from "./limits.ts";
+import {
+  ADMIN_TOKEN_CHARS_MIN,
+  AGENTS_AT_ONCE_MAX,
+  CHECK_INTERVAL_SECONDS_MAX,
+  TIMEOUT_SECONDS_MAX,
+} from "./limits.ts";
 import { issuesOf } from "./toolkit/mod.ts";
 import type { VARIABLES } from "./launch.ts";
 import { MODELS, type Provider } from "./model/messages.ts";
@@ -27,12 +32,12 @@ const ENVIRONMENT = z.object(
       (url) => url === undefined || /^file:./.test(url) || isServer(url),
       "must begin with file:, libsql://, http:// or https:// and name a file or a host",
     ),
-    MAX_CONCURRENT_AGENTS: whole(1, 1000, 3),
+    MAX_CONCURRENT_AGENTS: whole(1, AGENTS_AT_ONCE_MAX, 3),
     DEFAULT_TIMEOUT_SECONDS: whole(1, TIMEOUT_SECONDS_MAX, 300),
-    SUPERVISOR_CHECK_INTERVAL: whole(1, 3600, 60),
+    SUPERVISOR_CHECK_INTERVAL: whole(1, CHECK_INTERVAL_SECONDS_MAX, 60),
     TROUPE_ADMIN_TOKEN: text.refine(
-      (token) => token === undefined || token.length >= 16,
-      "must be at least 16 characters long",
+      (token) => token === undefined || token.length >= ADMIN_TOKEN_CHARS_MIN,
+      `must be at least ${ADMIN_TOKEN_CHARS_MIN} characters long`,
     ),
     CONTAINMENT: text.refine(
       (mode) => mode === undefined || mode === "strict" || mode === "as_available",
@@ -46,9 +51,8 @@ const ENVIRONMENT = z.object(
     TROUPE_MODEL: text,
     TROUPE_MODEL_FAST: text,
     TROUPE_MODEL_STRONG: text,
-    MODEL_CASSETTE: text.refine(
-      (mode) => mode === undefined || mode === "record" || mode === "replay",
-      "must be record or replay",
+    MODEL_CASSETTE: text.pipe(
+      z.enum(["record", "replay"], "must be record or replay").optional(),
     ),
     DEBUG_MODE: text.transform((flag) => flag === "1" || flag === "true"),
   } satisfies Record<typeof VARIABLES[number], z.ZodType>,
@@ -103,7 +107,7 @@ export function readConfig(environment: Record<string, string | undefined>): Con
     supervisor_check_interval_seconds: read.SUPERVISOR_CHECK_INTERVAL,
     admin_token: read.TROUPE_ADMIN_TOKEN ?? null,
     containment: read.CONTAINMENT === "strict" ? "strict" : "as_available",
-    cassette: (read.MODEL_CASSETTE as Config["cassette"]) ?? null,
+    cassette: read.MODEL_CASSETTE ?? null,
     provider: read.ANTHROPIC_API_KEY || read.ANTHROPIC_BASE_URL
       ? {
         base_url: read.ANTHROPIC_BASE_URL ?? "https://api.anthropic.com",

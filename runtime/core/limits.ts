@@ -20,6 +20,14 @@ export const FILE_BYTES_MAX = 1024 * 1024;
 export const LISTED_FILES_MAX = 1_000;
 /** Matches that one search shows before it says that there are more. */
 export const SEARCH_MATCHES_MAX = 200;
+/** Characters of a line that a search shows: a line of code whole, the head of a minified file. */
+export const SEARCH_LINE_CHARS_MAX = 300;
+/** Longest pattern of a search: beyond it nobody knows any more what it matches. */
+export const PATTERN_CHARS_MAX = 500;
+/** Longest path inside a workspace: a quarter of what Linux takes, for the workspace stands before it. */
+export const PATH_CHARS_MAX = 1_024;
+/** Longest command of the terminal: a script; a longer one is a file. */
+export const COMMAND_CHARS_MAX = 10_000;
 /** Largest document: documents are part of every later prompt of the tasks that they are attached to. */
 export const DOCUMENT_BYTES_MAX = 64 * 1024;
 
@@ -31,6 +39,14 @@ export const ID_CHARS_MAX = 64;
 export const COMMENT_CHARS_MAX = 10_000;
 /** Highest priority of a tree: ten steps, one digit, are as many as a person tells apart. */
 export const PRIORITY_MAX = 9;
+/** Priority of a tree that names none: five steps are below it and four above. */
+export const PRIORITY = 5;
+/** Most agents at once that may be asked for: about what all cells together have room for. */
+export const AGENTS_AT_ONCE_MAX = 1_000;
+/** Longest pause between two looks for stuck tasks that may be asked for: short timeouts shorten it anyway. */
+export const CHECK_INTERVAL_SECONDS_MAX = 60 * 60;
+/** Shortest token of an administrator: 16 random characters are not guessed. */
+export const ADMIN_TOKEN_CHARS_MIN = 16;
 /** Longest timeout of a task: one that has not moved for a day is stuck, whatever it does. */
 export const TIMEOUT_SECONDS_MAX = 24 * 60 * 60;
 
@@ -57,8 +73,16 @@ export const END_NUDGES_MAX = 2;
 /** The same call with the same result, so many times in a row, counts as stuck. */
 export const REPEATED_CALLS_MAX = 5;
 
-/** Characters of a description in a list: one sentence. */
+/** Characters of a document's description, taken from its own text: one sentence. */
 export const DESCRIPTION_CHARS_MAX = 200;
+/** Longest description of an agent or a document that somebody writes: a long sentence in every list. */
+export const PURPOSE_CHARS_MAX = 500;
+/** Longest description of a written tool: what it does and when to use it, in each of its prompts. */
+export const TOOL_DESCRIPTION_CHARS_MAX = 1_000;
+/** Tools, and documents, that one agent has by its definition: more would fill its prompt by themselves. */
+export const GRANTED_MAX = 50;
+/** Characters of what stood in the way, said back to a model: the first line of it. */
+export const FIRST_LINE_CHARS_MAX = 300;
 
 /** Messages and characters of a task's journal that its after-task agents and its supervisor are shown. */
 export const TAIL_MESSAGES_MAX = 20;
@@ -180,6 +204,19 @@ export const AFTERMATH_MS = 20_000;
 export const FOLLOW_ATTEMPTS_MAX = 20;
 /** Between two such attempts. */
 export const FOLLOW_PAUSE_MS = 250;
+/** How long the terminal program waits for a kernel that may be there: it vouches for itself in this time. */
+export const KERNEL_ANSWER_MS = 2_000;
+
+// Restarts within a period, beyond which a supervisor gives up and dies itself.
+
+/** Of every supervisor: a trouble that passes has passed within a minute. */
+export const RESTARTS_PERIOD_MS = 60_000;
+/** Of the whole: who fails a fourth time in a minute will not be mended by starting it anew. */
+export const KERNEL_PARTS_RESTARTS_MAX = 3;
+/** Of gateway, files and tools together: what their network or disk does to them passes. */
+export const PERFORMERS_RESTARTS_MAX = 10;
+/** Of cells: agents may kill theirs; the envelopes that did it are buried after three attempts. */
+export const CELLS_RESTARTS_MAX = 60;
 
 // The model.
 
@@ -352,9 +389,17 @@ export const TOOL_QUEUE_MAX = 1_000;
 export const TOOL_SOURCE_BYTES_MAX = 64 * 1024;
 /** Tests of one written tool; each runs in a process of its own. */
 export const TOOL_TESTS_MAX = 20;
+/** Longest name of such a test: a sentence. */
+export const TOOL_TEST_NAME_CHARS_MAX = 200;
+/** Hosts, and paths to read and to write, that one manifest asks for: a person reads them all. */
+export const MANIFEST_ENTRIES_MAX = 20;
+/** Longest host in a manifest: DNS knows no longer name, a port included or not. */
+export const HOST_CHARS_MAX = 255;
 /** Terminal: deadline when the call names none, and the longest that it may name. */
 export const TERMINAL_SECONDS = 60;
 export const TERMINAL_SECONDS_MAX = 600;
+/** Brackets in one another that the offline model computes: no expression of a person has as many. */
+export const BRACKETS_MAX = 100;
 /** Bytes of a command's output that are kept: what a model can read, with head and tail. */
 export const OUTPUT_BYTES_MAX = 1024 * 1024;
 /** Characters of a running command's output that a page shows. */
@@ -374,6 +419,8 @@ export const STORE_GROUP_MAX = 512;
 export const STORE_GROUPS_AT_ONCE = 2;
 /** Memory for pages of the database: holds every index page that a busy store comes back to. */
 export const STORE_CACHE_KIB = 64 * 1024;
+/** Statements that a connection keeps compiled: the program has some three hundred, and lists of all lengths. */
+export const STORE_STATEMENTS_MAX = 1_000;
 /** Pages of the log after which it is written back: hot pages are written once for many commits. */
 export const STORE_CHECKPOINT_PAGES = 8_000;
 /** Groups after which the data folder is told how far the database has come: few files to write. */
@@ -433,6 +480,10 @@ export const LISTEN_PAUSE_MS = 250;
 export const LISTEN_ATTEMPTS_MAX = 240;
 /** One line on the console in so long: a crowd of viewers comes back every second. */
 export const LISTEN_COMPLAINT_MS = 60_000;
+/** Who asks a kernel that starts comes back after so long: it is ready within a second or two. */
+export const START_RETRY_SECONDS = 1;
+/** A reader of the API's stream comes back so soon after a break: a restart of the kernel takes as long. */
+export const STREAM_BACK_MS = 1_000;
 /** A comment is sent on a quiet stream so often, so that proxies keep it open. */
 export const STREAM_PING_MS = 15_000;
 /** The system page looks again so often by itself: a lane's state changes without a commit. */

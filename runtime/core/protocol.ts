@@ -53,8 +53,6 @@ export interface OpenEffect {
   readonly key: string;
   readonly address: Address;
   readonly tree_id: string;
-  /** `slot`: its actor counts as running meanwhile; `wait`: it may be passivated. */
-  readonly holds: "slot" | "wait";
   readonly effect: Effect;
   /** `started`: it was begun before, and its outcome was not written down. */
   readonly status: "pending" | "started";

@@ -23,8 +23,3 @@ export class NotAllowed extends Error {
 export class KeyTaken extends Error {
   override name = "KeyTaken";
 }
-
-/** Why something was thrown, whatever it is. */
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

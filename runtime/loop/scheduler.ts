@@ -365,7 +365,7 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
         .then(() => {
           this.#performing.delete(performing);
           if (life.under_way.get(effect.key) === performing) life.under_way.delete(effect.key);
-          if (effect.holds !== "slot" || this.#lives.get(life.address) !== life) return;
+          if (this.#lives.get(life.address) !== life) return;
           this.#tell(life, { type: "effect_done", epoch: held.claim.epoch });
         });
       this.#performing.set(performing, life.address);

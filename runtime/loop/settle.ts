@@ -14,9 +14,7 @@ import type { Rows, Statement, Unit } from "../../db/unit.ts";
 import { LEASE_MS } from "../core/limits.ts";
 import type { Next } from "../core/actor.ts";
 import type { Claim, Delivered } from "../core/delivery.ts";
-import type { Address, Effect, OpenEffect } from "../core/protocol.ts";
-import { TOOLKIT } from "../core/toolkit/mod.ts";
-import { CALLER_HOLDS } from "../core/toolkit/tool.ts";
+import type { Address, OpenEffect } from "../core/protocol.ts";
 import type { Ids } from "../ports.ts";
 
 export interface Settlement {
@@ -94,12 +92,14 @@ export function settle(
       case "call_tool":
       case "start_child": {
         const key = `${delivered.id}/${index.toString().padStart(2, "0")}`;
-        const holds = holdsOf(effect);
         const effect_json = JSON.stringify(effect);
-        unit.push(addEffect({ key, tree_id, address, holds, effect_json, now }));
-        due.push({ key, address, tree_id, holds, effect, status: "pending", attempts: 0 });
+        unit.push(addEffect({ key, tree_id, address, effect_json, now }));
+        due.push({ key, address, tree_id, effect, status: "pending", attempts: 0 });
+        return;
       }
     }
+    // An effect that is not settled above does not compile.
+    effect satisfies never;
   });
   if (step.ending) {
     const end = endTask(address, step.ending, ids.next(), now);
@@ -110,13 +110,4 @@ export function settle(
   unit.push(seeing);
   const taken = (rows: Rows) => deliveredOf(rows.of(seeing));
   return { unit, due, woken, parentTold: () => null, taken };
-}
-
-/** An agent counts as running during model calls and tools, not while it waits for others. */
-function holdsOf(effect: Effect): OpenEffect["holds"] {
-  if (effect.type === "start_child") return "wait";
-  if (effect.type !== "call_tool") return "slot";
-  const performer = TOOLKIT.get(effect.name)?.performer;
-  // What an agent wrote, or nobody has, is called like any work.
-  return performer ? CALLER_HOLDS[performer] : "slot";
 }

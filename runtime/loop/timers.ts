@@ -12,7 +12,7 @@ export async function fireTimers(
   const now = clock.now();
   for (const timer of await dueTimers(committing.store.read, now)) {
     const { address, name, tree_id, message_json, priority } = timer;
-    const message = JSON.parse(message_json) as Message;
+    const message: Message = JSON.parse(message_json);
     const unit = [
       fireTimer(address, name, now),
       enqueue({ id: ids.next(), tree_id, to: address, from: "timer", message }, now),

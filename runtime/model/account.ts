@@ -24,6 +24,7 @@ import type { Clock, Drafting, Gateway, Ids, Random } from "../ports.ts";
 import { Meter, Progress } from "./hearing.ts";
 import { setAside } from "./set_aside.ts";
 import type { Tries } from "./tries.ts";
+import { reasonOf } from "../core/reason.ts";
 
 export interface ModelPorts extends Committing {
   readonly gateway: Gateway;
@@ -163,7 +164,7 @@ async function once(
 
 /** A gateway that died is started anew: its call may be made again like any other that failed. */
 function passing(error: unknown): ModelFailure {
-  const failed = error instanceof Error ? error.message : String(error);
+  const failed = reasonOf(error);
   return { failed, concerns: "again", retry_after_ms: null, limited: false };
 }
 

@@ -14,6 +14,7 @@ import type {
 import type { Patience } from "../core/model/patience.ts";
 import { ReplyReader, type StreamEvent } from "../core/model/reply.ts";
 import { LIMITED, type RateLimits } from "../core/model/throttle.ts";
+import { reasonOf } from "../core/reason.ts";
 
 /** What a call tells on its way. */
 export interface Heard {
@@ -288,6 +289,6 @@ function messageOf(error: InstanceType<typeof Anthropic.APIError>): string {
 
 function inWords(error: unknown): string {
   if (error instanceof SyntaxError) return `The model's stream is malformed: ${error.message}`;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = reasonOf(error);
   return /^The model/.test(message) ? message : `The model's stream broke off: ${message}`;
 }

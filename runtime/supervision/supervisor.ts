@@ -10,6 +10,7 @@ import {
   type WorkerSpec,
 } from "../core/supervision.ts";
 import type { Child, Clock, Log, Starter } from "../ports.ts";
+import { reasonOf } from "../core/reason.ts";
 
 interface StartedChild {
   readonly child: Child;
@@ -202,7 +203,7 @@ export class Supervisor implements Child {
         await this.#startChild(spec);
       } catch (error) {
         // A child that does not start has died at once; intensity bounds how often this repeats.
-        return this.#dealWith(spec, (error as Error).message, null);
+        return this.#dealWith(spec, reasonOf(error), null);
       }
     }
   }

@@ -5,12 +5,13 @@ import { instructionOf } from "../../db/tasks.ts";
 import type { Outcome, StartChild, ToolCall, ToolPerformer } from "../commands/outcome.ts";
 import type { VerbOf } from "../core/command.ts";
 import { tailOf } from "../core/model/prompt.ts";
+import { nameBy } from "../core/toolkit/mod.ts";
 
 /** Performs the core tools that start a task; its end answers the call. */
 export function children({ read }: { readonly read: Db }): ToolPerformer {
   return {
     perform: async (call) => {
-      const asked = childOf(call, await instructionOf(read, call.task_id));
+      const asked = await childOf(call, () => instructionOf(read, call.task_id));
       const whose = { parent_id: call.task_id, call_id: call.call_id, effect_key: call.key };
       return { type: "commanded", command: { verb: "start_child", ...asked, ...whose } };
     },
@@ -33,10 +34,14 @@ export function followers({ read }: { readonly read: Db }) {
 
 type NewChild = Pick<VerbOf<"start_child">, "agent" | "instruction" | "purpose">;
 
-/** What a call asks for; its arguments have been checked. */
-function childOf({ tool, input }: ToolCall, instruction: string): NewChild {
+/**
+ * What a call asks for; its arguments have been checked.
+ * @param own reads the caller's instruction, which most children are begun without
+ */
+async function childOf({ tool, input }: ToolCall, own: () => Promise<string>): Promise<NewChild> {
+  // As the toolkit's schema has checked it.
   const said = input as Record<string, string>;
-  switch (tool.name) {
+  switch (nameBy("child", tool)) {
     case "start_subtask":
       return {
         agent: said.agent_type,
@@ -44,20 +49,18 @@ function childOf({ tool, input }: ToolCall, instruction: string): NewChild {
         purpose: "subtask",
       };
     case "break_down_task":
-      return { agent: "task_breakdown", instruction, purpose: "breakdown" };
+      return { agent: "task_breakdown", instruction: await own(), purpose: "breakdown" };
     case "request_context":
       return {
         agent: "context_addition",
-        instruction: `Context needed: ${said.context_needed}\n\nFor this task: ${instruction}`,
+        instruction: `Context needed: ${said.context_needed}\n\nFor this task: ${await own()}`,
         purpose: "context",
       };
     case "request_tools":
       return {
         agent: "tool_addition",
-        instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${instruction}`,
+        instruction: `Tools needed: ${said.tools_needed}\n\nFor this task: ${await own()}`,
         purpose: "tools",
       };
-    default:
-      throw new Error(`${tool.name} starts no task`);
   }
 }

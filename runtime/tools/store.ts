@@ -3,7 +3,7 @@ import { listNewest } from "../../db/definitions.ts";
 import type { Db } from "../../db/schema.ts";
 import { answer, type Outcome, type ToolCall, type ToolPerformer } from "../commands/outcome.ts";
 import type { Command } from "../core/command.ts";
-import { mayAttach, TOOLKIT } from "../core/toolkit/mod.ts";
+import { mayAttach, nameBy, TOOLKIT } from "../core/toolkit/mod.ts";
 
 export function store({ read }: { readonly read: Db }): ToolPerformer {
   return { perform: (call) => perform(read, call) };
@@ -14,7 +14,8 @@ async function perform(read: Db, { tool, call_id, input }: ToolCall): Promise<Ou
     type: "replied",
     reply: answer(call_id, { content: asList(rows) }),
   });
-  switch (tool.name) {
+  const name = nameBy("store", tool);
+  switch (name) {
     case "list_agents":
       return said(await listNewest(read, "agents"));
     case "list_documents":
@@ -29,9 +30,7 @@ async function perform(read: Db, { tool, call_id, input }: ToolCall): Promise<Ou
     case "attach_document":
     case "attach_tool":
     case "create_agent":
-      return commanded({ verb: tool.name, ...input });
-    default:
-      throw new Error(`${tool.name} is not a tool of the store`);
+      return commanded({ verb: name, ...input });
   }
 }
 

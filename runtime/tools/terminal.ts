@@ -2,6 +2,7 @@
 import type { Db } from "../../db/schema.ts";
 import { answer, type Outcome, type ToolCall, type ToolPerformer } from "../commands/outcome.ts";
 import { TERMINAL_SECONDS } from "../core/limits.ts";
+import { nameBy } from "../core/toolkit/mod.ts";
 import type { Files, Outputs, Terminal } from "../ports.ts";
 import { approval } from "./approval.ts";
 import { fitted } from "./spill.ts";
@@ -13,7 +14,6 @@ interface TerminalPorts {
   readonly outputs: Outputs;
 }
 
-/** The tool's arguments, as its schema has checked them. */
 interface ShellCommand {
   readonly command: string;
   readonly timeout_seconds?: number;
@@ -23,7 +23,12 @@ interface ShellCommand {
 export function terminal(ports: TerminalPorts): ToolPerformer {
   return {
     allow: (call) => commandApproval(ports, call),
-    perform: (call, signal) => useTerminal(ports, call, signal),
+    perform(call, signal) {
+      switch (nameBy("terminal", call.tool)) {
+        case "use_terminal":
+          return useTerminal(ports, call, signal);
+      }
+    },
   };
 }
 
@@ -32,7 +37,7 @@ async function commandApproval(
   { read, terminal }: TerminalPorts,
   call: ToolCall,
 ): Promise<Outcome | null> {
-  const { command, network = false } = call.input as unknown as ShellCommand;
+  const { command, network = false } = commandOf(call);
   if (terminal.contained && !network) return null;
   const why = terminal.contained
     ? "It asks for the network."
@@ -50,8 +55,7 @@ async function useTerminal(
   call: ToolCall,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const { command, timeout_seconds = TERMINAL_SECONDS, network = false } = call
-    .input as unknown as ShellCommand;
+  const { command, timeout_seconds = TERMINAL_SECONDS, network = false } = commandOf(call);
   const { task_id, tree_id, call_id } = call;
   const show = outputs.open(task_id, tree_id, `$ ${command}\n`);
   const asked = { tree_id, command, timeout_seconds, network };
@@ -68,4 +72,9 @@ async function useTerminal(
     type: "replied",
     reply: answer(call_id, { content, ...well ? {} : { is_error: true } }),
   };
+}
+
+function commandOf({ input }: ToolCall): ShellCommand {
+  // As the toolkit's schema has checked it.
+  return input as unknown as ShellCommand;
 }

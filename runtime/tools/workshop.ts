@@ -4,7 +4,7 @@ import { findWrittenTool, newestTool } from "../../db/tools.ts";
 import { answer, type Outcome, type ToolCall, type ToolPerformer } from "../commands/outcome.ts";
 import type { Containment } from "../core/config.ts";
 import { Refusal } from "../core/refusal.ts";
-import { TOOLKIT } from "../core/toolkit/mod.ts";
+import { nameBy, TOOLKIT } from "../core/toolkit/mod.ts";
 import {
   describePermissions,
   inputOf,
@@ -15,6 +15,7 @@ import type { Permissions, WrittenTool } from "../core/toolkit/tool.ts";
 import type { Files, ToolOutcome, ToolRunner } from "../ports.ts";
 import { approval } from "./approval.ts";
 import { fitted } from "./spill.ts";
+import { reasonOf } from "../core/reason.ts";
 
 interface WorkshopPorts {
   readonly read: Db;
@@ -25,7 +26,14 @@ interface WorkshopPorts {
 
 /** Performs `create_tool`. */
 export function workshop(ports: WorkshopPorts): ToolPerformer {
-  return { perform: (call, signal) => createTool(ports, call, signal) };
+  return {
+    perform(call, signal) {
+      switch (nameBy("workshop", call.tool)) {
+        case "create_tool":
+          return createTool(ports, call, signal);
+      }
+    },
+  };
 }
 
 /** Performs calls of tools that agents wrote. */
@@ -44,6 +52,7 @@ async function createTool(
 ): Promise<Outcome> {
   refuseUncontained(ports);
   const { read, tools } = ports;
+  // As the toolkit's schema has checked it.
   const { tests, permissions = {}, ...draft } = call.input as unknown as ToolDraft;
   const newest = await newestTool(read, draft.name);
   if (TOOLKIT.has(draft.name) || newest && newest.origin !== "agent") {
@@ -141,7 +150,7 @@ function checkSchema(schema: Record<string, unknown>): void {
   } catch (error) {
     throw new Refusal(
       "input_schema",
-      `input_schema is no usable JSON Schema: ${(error as Error).message}`,
+      `input_schema is no usable JSON Schema: ${reasonOf(error)}`,
     );
   }
 }

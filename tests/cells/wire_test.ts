@@ -51,7 +51,7 @@ async function written(frames: readonly Frame[], most = Infinity): Promise<Uint8
       writes.push(taken);
       return Promise.resolve(taken.length);
     },
-  }, (error) => assert.fail(error));
+  }, (error) => assert.fail(String(error)));
   for (const frame of frames) writer.write(...frame);
   await until("all bytes", () => writes.reduce((sum, { length }) => sum + length, 0) === expected);
   return writes;

@@ -30,7 +30,6 @@ const effect: OpenEffect = {
   key: "e/00",
   address: "a",
   tree_id: "tree",
-  holds: "slot",
   effect: { type: "ask_model", turn: 1 },
   status: "pending",
   attempts: 0,

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { INSTRUCTION_BYTES_MAX } from "../../runtime/core/limits.ts";
-import { CORE_TOOLS, definitionOf, parseInput, TOOLKIT } from "../../runtime/core/toolkit/mod.ts";
+import {
+  CORE_TOOLS,
+  definitionOf,
+  nameBy,
+  parseInput,
+  TOOLKIT,
+  type ToolOf,
+} from "../../runtime/core/toolkit/mod.ts";
 
 /** The agreement: each tool with its arguments, a question mark behind those that may be left out. */
 const AGREED: Record<string, string[]> = {
@@ -134,4 +141,15 @@ Deno.test("every tool is described and fits its key", () => {
     assert.equal(name, key);
     assert.ok(description.length > 10, name);
   }
+});
+
+Deno.test("what a performer has to carry out is a closed set of names, and nobody else's tool is in it", () => {
+  const one: ToolOf<"terminal"> = nameBy("terminal", TOOLKIT.get("use_terminal")!);
+  assert.equal(one, "use_terminal");
+  // @ts-expect-error: read by the type checker, a switch over the names has to know each and no other
+  const other: ToolOf<"terminal"> = "read_file";
+  assert.throws(
+    () => nameBy("terminal", TOOLKIT.get(other)!),
+    /read_file is not a tool of terminal/,
+  );
 });

@@ -104,7 +104,7 @@ Deno.test("a log that a reader still needs is not waited for", async () => {
 Deno.test("an effect is cleared away a day after its outcome, an open one never", async () => {
   await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
-  const effect = { tree_id, address: root_id, holds: "slot" as const, effect_json: "{}", now: 1 };
+  const effect = { tree_id, address: root_id, effect_json: "{}", now: 1 };
   await db.commit([
     addEffect({ ...effect, key: "done" }),
     addEffect({ ...effect, key: "open" }),

@@ -35,7 +35,7 @@ async function world(effect: Effect) {
   const key = ulids.next();
   const effect_json = JSON.stringify(effect);
   await db.commit([
-    addEffect({ key, tree_id, address: root_id, holds: "slot", effect_json, now: 1 }),
+    addEffect({ key, tree_id, address: root_id, effect_json, now: 1 }),
   ]);
   const clock = new HandClock();
   const lines: string[] = [];

@@ -1,10 +1,8 @@
 /** A kernel with the seeds, whose agents say what the test tells them to. */
 import { seeding } from "../../db/seeding.ts";
 import type { PlayedTurn } from "../../runtime/core/model/offline.ts";
-import type { TestKernel } from "./kernel.ts";
+import type { TestKernel, TestOptions } from "./kernel.ts";
 import { PERSON } from "../../runtime/core/command.ts";
-import type { Containment } from "../../runtime/core/config.ts";
-import type { Layers } from "../../runtime/confined/sandbox.ts";
 import { readSeeds } from "../../seeds/mod.ts";
 import { startKernel } from "./kernel.ts";
 import { until } from "./until.ts";
@@ -18,7 +16,7 @@ export const AGENT = "tool_addition";
 export async function startAgents(
   folder: string,
   script: Script,
-  options: { layers?: Layers; containment?: Containment } = {},
+  options: Pick<TestOptions, "layers" | "containment" | "slots" | "between"> = {},
 ): Promise<TestKernel> {
   const roles = Object.entries(script).map(([task, turns]) => ({
     agent: AGENT,

@@ -20,6 +20,8 @@ export interface TestOptions extends Partial<Omit<Machine, "kinds" | "patience">
   readonly patience?: Partial<Patience>;
   readonly predecessor_died?: boolean;
   readonly onOpen?: BootConfig["onOpen"];
+  /** Stands between the kernel and its store. */
+  readonly between?: (store: Store) => Store;
 }
 
 /** The kernel, and what of its inside a test may look at or disturb. */
@@ -47,8 +49,14 @@ export async function startKernel(
 ): Promise<TestKernel> {
   await Deno.mkdir(`${folder}/workspaces`, { recursive: true });
   await Deno.mkdir(`${folder}/scratch`, { recursive: true });
-  const { slots = 3, containment = "as_available", onOpen, predecessor_died: _, ...differing } =
-    options;
+  const {
+    slots = 3,
+    containment = "as_available",
+    onOpen,
+    between,
+    predecessor_died: _,
+    ...differing
+  } = options;
   const layers: Layers = options.layers ?? await probeLayers();
   const patience = { ...PATIENCE, ...options.patience };
   const machine: Machine = {
@@ -71,7 +79,10 @@ export async function startKernel(
   let store!: Store;
   const ports: RealPorts = {
     ...realPorts(machine),
-    openStore: async () => store = await openStore(machine.database_url),
+    openStore: async () => {
+      store = await openStore(machine.database_url);
+      return between ? between(store) : store;
+    },
   };
   const { kernel, load, ...committing } = await boot(ports, {
     root,

@@ -4,6 +4,8 @@ import { CODE } from "./troupe.ts";
 export interface Source {
   /** From the program's folder. */
   readonly file: string;
+  /** As it stands. */
+  readonly text: string;
   /** Without comments; strings are kept. */
   readonly code: string;
   readonly imports: readonly string[];
@@ -26,8 +28,9 @@ export async function readSources(): Promise<Source[]> {
   }
   return await Promise.all(
     files.sort().map(async (file) => {
-      const code = withoutComments(await Deno.readTextFile(`${CODE}${file}`));
-      return { file, code, imports: importsOf(file, code) };
+      const text = await Deno.readTextFile(`${CODE}${file}`);
+      const code = withoutComments(text);
+      return { file, text, code, imports: importsOf(file, code) };
     }),
   );
 }

@@ -13,7 +13,7 @@ import { children } from "../../runtime/tools/children.ts";
 import { store as storeTools } from "../../runtime/tools/store.ts";
 import { type FilesReply, systemClock, ulids } from "../../runtime/ports.ts";
 import { Refusal } from "../../runtime/core/refusal.ts";
-import { TOOLKIT } from "../../runtime/core/toolkit/mod.ts";
+import { TOOLKIT, type ToolOf } from "../../runtime/core/toolkit/mod.ts";
 import { tempFolder } from "../support/folder.ts";
 import { addTestTree, everyRow, refusal, type TempStore, tempStore } from "../support/store.ts";
 
@@ -36,7 +36,7 @@ interface Workspaces extends AsyncDisposable {
   readonly path: string;
   /** Beside the workspaces; nothing of it may be read or written. */
   readonly outside: string;
-  use(tool: string, input: Record<string, unknown>, tree_id?: string): Promise<FilesReply>;
+  use(tool: ToolOf<"files">, input: Record<string, unknown>, tree_id?: string): Promise<FilesReply>;
 }
 
 /** The real files actor over two workspaces, with a secret outside of them. */
@@ -79,10 +79,16 @@ async function snapshot(root: string): Promise<string[]> {
 async function assertShut(
   { path, outside, use }: Workspaces,
   to: string,
-  tools = ["read_file", "write_file", "edit_file", "list_files", "search_files"],
+  tools: readonly ToolOf<"files">[] = [
+    "read_file",
+    "write_file",
+    "edit_file",
+    "list_files",
+    "search_files",
+  ],
 ): Promise<void> {
   const before = [await snapshot(path), await snapshot(outside)];
-  const inputs: Record<string, Record<string, unknown>> = {
+  const inputs: Record<ToolOf<"files">, Record<string, unknown>> = {
     read_file: { path: to },
     write_file: { path: to, content: "overwritten" },
     edit_file: { path: to, old_text: "secret", new_text: "overwritten" },
@@ -259,7 +265,7 @@ async function told(
   const key = ulids.next();
   const effect_json = JSON.stringify(effect);
   await db.commit([
-    addEffect({ key, tree_id, address: root_id, holds: "slot", effect_json, now: 1 }),
+    addEffect({ key, tree_id, address: root_id, effect_json, now: 1 }),
   ]);
   const loop = { wake: () => {}, drop: () => {}, expect: () => {} };
   const ports = { store: db.store, news: { publish: () => {} }, loop, log: () => {} };
@@ -268,7 +274,7 @@ async function told(
     Performers
   > as Performers;
   const outbox = new EffectOutbox({ ...ports, ...readingOf(db) }, performers);
-  const due = { key, address: root_id, tree_id, holds: "slot" as const, effect };
+  const due = { key, address: root_id, tree_id, effect };
   const runnable = { address: root_id, tree_id, priority: 5, urgent: false };
   await outbox.perform({ ...due, status: "pending", attempts: 0 }, runnable);
   const rows = await db.store.read.selectFrom("envelopes").select("message_json")

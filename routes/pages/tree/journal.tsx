@@ -10,7 +10,10 @@ import type { Status } from "../../../runtime/core/protocol.ts";
 export function Journal({ entries }: { entries: readonly JournalEntry[] }) {
   const last = entries.at(-1);
   if (!last) return null;
-  const read = entries.map((entry) => ({ entry, message: JSON.parse(entry.message_json) as Said }));
+  const read = entries.map((entry) => {
+    const message: Said = JSON.parse(entry.message_json);
+    return { entry, message };
+  });
   const calls = callsIn(read.map(({ message }) => message));
   const began = entries[0].created_at;
   return (

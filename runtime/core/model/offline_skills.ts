@@ -1,6 +1,8 @@
 /** The plain skills of the offline model: what it can do for an agent without a playbook. */
 import { textIn } from "./messages.ts";
 import { endTask, outcomeOf, type PlayedCall, type Scene } from "./scene.ts";
+import { reasonOf } from "../reason.ts";
+import { BRACKETS_MAX } from "../limits.ts";
 
 /** The next calls for a task that one of the skills knows, or null. */
 export function solve(scene: Scene): PlayedCall[] | null {
@@ -103,7 +105,7 @@ export function calculate(text: string): number | string {
   }
   function atom(): number {
     if (tokens[at] === "(") {
-      if (++depth > 100) throw new Error("brackets more than 100 deep");
+      if (++depth > BRACKETS_MAX) throw new Error(`brackets more than ${BRACKETS_MAX} deep`);
       at++;
       const value = sum();
       if (tokens[at++] !== ")") throw new Error("a bracket is not closed");
@@ -120,7 +122,7 @@ export function calculate(text: string): number | string {
     if (at < tokens.length) return `not an expression from ${tokens[at]} on`;
     return Number.isFinite(value) ? Number(value.toPrecision(15)) : "too large a number";
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return reasonOf(error);
   }
 }
 

@@ -4,9 +4,15 @@
  */
 import * as z from "zod";
 import {
+  COMMAND_CHARS_MAX,
   DOCUMENT_BYTES_MAX,
   FILE_BYTES_MAX,
+  GRANTED_MAX,
   INSTRUCTION_BYTES_MAX,
+  NAME_CHARS_MAX,
+  PATH_CHARS_MAX,
+  PATTERN_CHARS_MAX,
+  PURPOSE_CHARS_MAX,
   TERMINAL_SECONDS_MAX,
 } from "../limits.ts";
 import type { OfferedTool } from "../model/messages.ts";
@@ -14,30 +20,35 @@ import { fits } from "../text.ts";
 import type { PerformedBy, Tool } from "./tool.ts";
 import { toolDraft } from "./written_tool.ts";
 
-const name = z.string().regex(/^[a-z][a-z0-9_]{0,63}$/, "a name in snake_case, at most 64 long");
-const path = z.string().min(1).max(1024).describe("relative to the workspace, for example a/b.txt");
+const name = z.string().regex(
+  new RegExp(`^[a-z][a-z0-9_]{0,${NAME_CHARS_MAX - 1}}$`),
+  `a name in snake_case, at most ${NAME_CHARS_MAX} long`,
+);
+const path = z.string().min(1).max(PATH_CHARS_MAX).describe(
+  "relative to the workspace, for example a/b.txt",
+);
 const words = z.string().trim().min(1).max(INSTRUCTION_BYTES_MAX).refine(
   (text) => fits(text, INSTRUCTION_BYTES_MAX),
   `at most ${INSTRUCTION_BYTES_MAX} bytes of JSON`,
 );
 
-function tool(
-  name: string,
-  performer: PerformedBy,
+function tool<const Name extends string, By extends PerformedBy>(
+  name: Name,
+  performer: By,
   effect: Tool["effect"],
   idempotent: boolean,
   description: string,
   shape: Record<string, z.ZodType>,
   core = false,
-): Tool {
+): Tool & { readonly name: Name; readonly performer: By } {
   return { name, performer, effect, idempotent, description, input: z.strictObject(shape), core };
 }
 
 const READ_FILE =
   "Read a text file of the workspace, or look at a picture (PNG, JPEG, GIF, WebP) or a PDF in it.";
 
-/** Every built-in tool by name; the six core tools stand first. */
-export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
+/** Every built-in tool; the six core tools stand first. */
+const TOOLS = [
   tool(
     "break_down_task",
     "child",
@@ -143,10 +154,12 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
     "Define a new kind of agent, or a new version of one that an agent made.",
     {
       name,
-      description: z.string().min(1).max(500).describe("one sentence: what it is for"),
+      description: z.string().min(1).max(PURPOSE_CHARS_MAX).describe(
+        "one sentence: what it is for",
+      ),
       instruction: words.describe("its instruction, addressed to it"),
-      tools: z.array(name).max(50).optional(),
-      documents: z.array(name).max(50).optional(),
+      tools: z.array(name).max(GRANTED_MAX).optional(),
+      documents: z.array(name).max(GRANTED_MAX).optional(),
       web_search: z.boolean().optional(),
       model: z.enum(["fast", "default", "strong"]).optional(),
     },
@@ -177,7 +190,7 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
     false,
     "Run a shell command in the workspace. It sees the workspace and the system's programs, and no network unless a person allows it.",
     {
-      command: z.string().min(1).max(10_000),
+      command: z.string().min(1).max(COMMAND_CHARS_MAX),
       timeout_seconds: z.int().min(1).max(TERMINAL_SECONDS_MAX).optional(),
       network: z.boolean().optional().describe("ask a person for the network; false by default"),
     },
@@ -212,9 +225,28 @@ export const TOOLKIT: ReadonlyMap<string, Tool> = new Map([
     "read",
     true,
     "Find the lines that match a regular expression in the workspace's text files.",
-    { pattern: z.string().min(1).max(500), path: path.optional() },
+    { pattern: z.string().min(1).max(PATTERN_CHARS_MAX), path: path.optional() },
   ),
-].map((tool) => [tool.name, tool]));
+];
+
+/** Every built-in tool by name, in that order. */
+export const TOOLKIT: ReadonlyMap<string, Tool> = new Map(TOOLS.map((tool) => [tool.name, tool]));
+
+/** Names of the tools that one performer carries out: it does not compile before it knows each of them. */
+export type ToolOf<By extends PerformedBy> = Extract<
+  typeof TOOLS[number],
+  { readonly performer: By }
+>["name"];
+
+/**
+ * Which of its performer's tools it is.
+ * @throws {Error} when it is another performer's
+ */
+export function nameBy<By extends PerformedBy>(by: By, { name, performer }: Tool): ToolOf<By> {
+  if (performer !== by) throw new Error(`${name} is not a tool of ${by}`);
+  // What an agent wrote has a performer of its own: all others are named above.
+  return name as ToolOf<By>;
+}
 
 /** Names of the tools that every agent has, in the order in which they stand in the prompt. */
 export const CORE_TOOLS: readonly string[] = [...TOOLKIT.values()].filter((tool) => tool.core)
@@ -233,7 +265,7 @@ export function definitionOf(tool: Tool): OfferedTool {
   if (tool.input_schema) {
     return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
   }
-  const { $schema: _, ...schema } = z.toJSONSchema(tool.input) as Record<string, unknown>;
+  const { $schema: _, ...schema }: Record<string, unknown> = z.toJSONSchema(tool.input);
   return { name: tool.name, description: tool.description, input_schema: schema };
 }
 

@@ -1,22 +1,16 @@
 /** What a tool is, as data: built in, or written by an agent. */
 import type * as z from "zod";
 
-/**
- * Who carries a call out, and whether its caller counts as running meanwhile (`slot`) or waits for others.
- * `agent` is the agent itself.
- */
-export const CALLER_HOLDS = {
-  agent: "slot",
-  child: "wait",
-  review: "wait",
-  store: "slot",
-  files: "slot",
-  workshop: "slot",
-  terminal: "slot",
-  written: "slot",
-} as const;
-
-export type PerformedBy = keyof typeof CALLER_HOLDS;
+/** Who carries a call out; `agent` is the agent itself. */
+export type PerformedBy =
+  | "agent"
+  | "child"
+  | "review"
+  | "store"
+  | "files"
+  | "workshop"
+  | "terminal"
+  | "written";
 
 export interface Tool {
   readonly name: string;

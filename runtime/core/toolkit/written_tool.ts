@@ -3,7 +3,15 @@
  * tests. Nothing here runs one.
  */
 import * as z from "zod";
-import { TOOL_SOURCE_BYTES_MAX, TOOL_TESTS_MAX } from "../limits.ts";
+import {
+  HOST_CHARS_MAX,
+  MANIFEST_ENTRIES_MAX,
+  PATH_CHARS_MAX,
+  TOOL_DESCRIPTION_CHARS_MAX,
+  TOOL_SOURCE_BYTES_MAX,
+  TOOL_TEST_NAME_CHARS_MAX,
+  TOOL_TESTS_MAX,
+} from "../limits.ts";
 import type { Permissions, Tool, WrittenTool } from "./tool.ts";
 
 /** One call of the tool with what it must give, or a part of the error that it must end with. */
@@ -18,11 +26,11 @@ export interface ToolTest {
 
 const bytes = (text: string) => new TextEncoder().encode(text).length;
 
-const host = z.string().max(255)
+const host = z.string().max(HOST_CHARS_MAX)
   .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/i, "a host, with or without a port")
   .refine((host) => !isLoopback(host), "this machine itself cannot be granted");
 
-const path = z.string().min(1).max(1024).refine(
+const path = z.string().min(1).max(PATH_CHARS_MAX).refine(
   // deno-lint-ignore no-control-regex -- none may stand in a grant
   (path) => !/^\/|(^|\/)\.\.(\/|$)|[\\,\x00-\x1f]/.test(path),
   "a path inside the workspace, without .., backslashes or commas",
@@ -30,7 +38,9 @@ const path = z.string().min(1).max(1024).refine(
 
 /** The arguments of `create_tool` beside its name. */
 export const toolDraft = {
-  description: z.string().trim().min(1).max(1000).describe("what it does and when to use it"),
+  description: z.string().trim().min(1).max(TOOL_DESCRIPTION_CHARS_MAX).describe(
+    "what it does and when to use it",
+  ),
   input_schema: z.record(z.string(), z.unknown())
     .describe("JSON Schema of an object: the input of the tool"),
   source: z.string().min(1)
@@ -42,13 +52,17 @@ export const toolDraft = {
       'a TypeScript module: export default (input, context) => result. Of the module "troupe" it may import fail and the type Context, and nothing else',
     ),
   permissions: z.strictObject({
-    net: z.array(host).max(20).optional().describe("hosts"),
-    read: z.array(path).max(20).optional().describe("paths in the workspace; . is all of it"),
-    write: z.array(path).max(20).optional().describe("paths in the workspace; . is all of it"),
+    net: z.array(host).max(MANIFEST_ENTRIES_MAX).optional().describe("hosts"),
+    read: z.array(path).max(MANIFEST_ENTRIES_MAX).optional().describe(
+      "paths in the workspace; . is all of it",
+    ),
+    write: z.array(path).max(MANIFEST_ENTRIES_MAX).optional().describe(
+      "paths in the workspace; . is all of it",
+    ),
   }).optional().describe("what it may do besides computing; a person approves it first"),
   tests: z.array(
     z.strictObject({
-      name: z.string().min(1).max(200),
+      name: z.string().min(1).max(TOOL_TEST_NAME_CHARS_MAX),
       input: z.unknown(),
       expected: z.unknown().optional().describe("the result"),
       error: z.string().optional().describe("a part of the error that it must end with"),
@@ -87,6 +101,7 @@ export function describePermissions(permissions: Permissions): string {
  */
 export function inputOf(schema: Record<string, unknown>): Tool["input"] {
   if (schema.type !== "object") throw new Error('its "type" must be "object"');
+  // What an agent wrote is read as a schema or thrown out; one of an object takes objects.
   return z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]) as Tool["input"];
 }
 
