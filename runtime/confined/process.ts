@@ -5,14 +5,13 @@
 import {
   CALLERS_MAX,
   CELL_END_GRACE_MS,
-  CELL_LOG_BYTES_MAX,
-  CELL_LOG_DRAINED_MAX,
   CELL_START_MS,
   CREDIT_EVERY_MS,
   CREDIT_FRAMES,
 } from "../core/limits.ts";
 import type { Clock, HostProcess } from "../ports.ts";
-import { confine, type Confined, killGroup, type Layers, plain } from "./sandbox.ts";
+import { Printed } from "./printed.ts";
+import { confine, type Confined, killGroup, type Layers } from "./sandbox.ts";
 import { beginsWith, FrameWriter, NONCE, readFrames } from "./wire.ts";
 import { reasonOf } from "../core/reason.ts";
 
@@ -26,6 +25,7 @@ export class CellProcess implements HostProcess {
   /** True once it is being ended. */
   doomed = false;
   #process!: Deno.ChildProcess;
+  #printed!: Printed;
   #out!: FrameWriter;
   #end!: (reason: string | null) => void;
   #reason: string | null = null;
@@ -47,15 +47,16 @@ export class CellProcess implements HostProcess {
     try {
       const nonce = crypto.randomUUID();
       this.#process = spawn({ ...program, env: { ...program.env, [NONCE]: nonce } }, layers);
-      const room = { kept: CELL_LOG_BYTES_MAX, drained: CELL_LOG_DRAINED_MAX };
-      // A pipe that breaks has nothing more to say: the process's own end says why.
-      const printed = [this.#process.stdout, this.#process.stderr]
-        .map((stream) => this.#capture(stream, room).catch(() => {}));
+      this.#printed = new Printed(
+        [this.#process.stdout, this.#process.stderr],
+        (text) => this.onOutput(text),
+        () => Promise.race([this.gone, this.#grace()]),
+      );
       this.#process.status.then(async ({ code, signal }) => {
         this.doomed = true;
         // What it started may have left its group's leader behind, and holds the pipes open.
         killGroup(this.#process);
-        await Promise.race([Promise.all(printed), this.#grace()]);
+        await Promise.race([this.#printed.closed, this.#grace()]);
         this.#end(this.#reason ?? (signal ? `signal ${signal}` : `exit code ${code}`));
       }).catch((error: Error) => this.#end(this.#reason ?? error.message));
       const connection = await this.#accept(listener, nonce);
@@ -65,6 +66,11 @@ export class CellProcess implements HostProcess {
       listener.close();
       await Deno.remove(socket).catch(() => {});
     }
+  }
+
+  /** Resolves when it has ended both of its outputs with this mark, or nothing more of them is kept. */
+  printedUntil(mark: string): Promise<void> {
+    return this.#printed.until(mark);
   }
 
   get pid(): number {
@@ -143,25 +149,6 @@ export class CellProcess implements HostProcess {
 
   #grace(): Promise<void> {
     return new Promise((resolve) => this.clock.after(CELL_END_GRACE_MS, resolve));
-  }
-
-  /** So much is kept, more is thrown away, and who prints on and on has to wait at a full pipe. */
-  async #capture(
-    stream: ReadableStream<Uint8Array>,
-    room: { kept: number; drained: number },
-  ): Promise<void> {
-    const decoder = new TextDecoder();
-    for await (const chunk of stream) {
-      const text = plain(
-        decoder.decode(chunk.subarray(0, Math.max(0, room.kept)), { stream: true }),
-      );
-      room.kept -= chunk.length;
-      room.drained -= chunk.length;
-      if (text !== "") this.onOutput(text);
-      if (room.drained >= 0) continue;
-      await Promise.race([this.gone, this.#grace()]);
-      room.drained = CELL_LOG_DRAINED_MAX;
-    }
   }
 }
 

@@ -11,6 +11,7 @@ import {
   TOOL_DEADLINE_MS,
   TOOL_ERROR_CHARS_MAX,
   TOOL_LIMITS,
+  TOOL_LOG_MS,
   TOOL_QUEUE_MAX,
 } from "../core/limits.ts";
 import type { Child, Clock, Log, ToolOutcome, ToolRunner } from "../ports.ts";
@@ -270,15 +271,16 @@ export class ToolCells implements ToolRunner {
   async #perform(opened: OpenCell, call: CellCall, signal: AbortSignal): Promise<ToolOutcome> {
     const { cell, log } = opened;
     this.#busy.add(cell);
-    const reported = Promise.withResolvers<ToolReport>();
-    const fail = (error: string) => reported.resolve({ ok: false, error });
+    const mark = crypto.randomUUID();
+    const printed = cell.printedUntil(mark);
+    const reported = Promise.withResolvers<Reported>();
+    const fail = (error: string) =>
+      reported.resolve({ ok: false, error, whole: Promise.resolve() });
     cell.onFrame = (_, body) => {
       // One report; whatever comes after it is read by nobody.
       cell.onFrame = () => {};
-      const report = toolReport(body);
-      if (!report) fail("The tool's process sent something that is no report");
-      else if (report.ok) reported.resolve(report);
-      else fail(plain(report.error).slice(0, TOOL_ERROR_CHARS_MAX));
+      // What it printed was printed before, and is read on other ways: that may be later.
+      reported.resolve({ ...reportIn(body), whole: printed });
     };
     cell.gone.then((reason) => fail(`The tool's process ended before it answered: ${reason}`));
     const { deadline_ms = TOOL_DEADLINE_MS } = call;
@@ -289,18 +291,25 @@ export class ToolCells implements ToolRunner {
     signal.addEventListener("abort", calledOff, { once: true });
     if (signal.aborted) calledOff();
     const { source, input, workspace } = call;
-    const job: ToolJob = { source, input, context: { workspace } };
+    const job: ToolJob = { source, input, context: { workspace }, mark };
     try {
       cell.send(CELL, JSON.stringify(job));
     } catch (error) {
       fail(reasonOf(error));
     }
-    const report = await reported.promise;
+    const { whole, ...outcome } = await reported.promise;
     callOff();
     signal.removeEventListener("abort", calledOff);
-    // What was printed before it lies in a pipe of its own, and may be read a turn after it.
-    await new Promise<void>((resolve) => this.clock.after(0, resolve));
-    return { ...report, log: log() };
+    await this.#shortly(Promise.race([whole, cell.gone]));
+    return { ...outcome, log: log() };
+  }
+
+  /** A tool that hides its mark is waited for no longer. */
+  async #shortly(whole: Promise<unknown>): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const callOff = this.clock.after(TOOL_LOG_MS, late.resolve);
+    await Promise.race([whole, late.promise]);
+    callOff();
   }
 
   async #dispose({ cell, folder, place }: OpenCell): Promise<void> {
@@ -368,6 +377,16 @@ export class ToolCells implements ToolRunner {
     };
     return runConfined(program, this.config.layers, { deadline_ms: CHECK_DEADLINE_MS, signal });
   }
+}
+
+/** `whole`: once all is there that the tool had printed by then. */
+type Reported = ToolReport & { readonly whole: Promise<unknown> };
+
+function reportIn(body: Uint8Array): ToolReport {
+  const report = toolReport(body);
+  if (!report) return { ok: false, error: "The tool's process sent something that is no report" };
+  if (report.ok) return report;
+  return { ok: false, error: plain(report.error).slice(0, TOOL_ERROR_CHARS_MAX) };
 }
 
 interface OpenCell {

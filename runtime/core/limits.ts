@@ -379,6 +379,11 @@ export const TERMINAL_LIMITS: ProcessLimits = {
 export const NAMESPACE_TMP_BYTES = 256 * 2 ** 20;
 /** Longest call of a written tool: what takes longer belongs into a task of its own. */
 export const TOOL_DEADLINE_MS = 30_000;
+/**
+ * For what a tool had printed when it reported: it is there within a few ms, or as soon as the kernel gets a
+ * core. Only a tool that hides where it ends is waited for so long.
+ */
+export const TOOL_LOG_MS = 2_000;
 /** Longest check of a written tool, its types and imports. */
 export const CHECK_DEADLINE_MS = 30_000;
 /** Tool cells at once; each is a process with a quarter of a gigabyte at work. */
