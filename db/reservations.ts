@@ -20,13 +20,10 @@ export async function accountOf(
   tree_id: string,
   key: string,
 ): Promise<Account> {
-  const [tasks, reservations] = await Promise.all([
-    db.selectFrom("tasks").where("tree_id", "=", tree_id)
-      .select(({ fn }) => [
-        sql<number>`coalesce(sum(input_tokens + output_tokens), 0)`.as("tokens"),
-        fn.coalesce(fn.sum<number>("cost_nano"), sql<number>`0`).as("cost_nano"),
-        fn.coalesce(fn.sum<number>("unpriced_calls"), sql<number>`0`).as("unpriced_calls"),
-      ]).executeTakeFirstOrThrow(),
+  const [tree, reservations] = await Promise.all([
+    db.selectFrom("trees").where("id", "=", tree_id)
+      .select(sql<number>`input_tokens + output_tokens`.as("tokens"))
+      .select(["cost_nano", "unpriced_calls"]).executeTakeFirstOrThrow(),
     db.selectFrom("reservations").where("tree_id", "=", tree_id)
       .select(["key", "tokens", "cost_nano", "lost"]).execute(),
   ]);
@@ -40,11 +37,11 @@ export async function accountOf(
   const lost = sum(true);
   return {
     used: {
-      tokens: tasks.tokens + lost.tokens,
-      cost_nano: tasks.cost_nano + lost.cost_nano,
+      tokens: tree.tokens + lost.tokens,
+      cost_nano: tree.cost_nano + lost.cost_nano,
     },
     reserved: sum(false),
-    unpriced_calls: tasks.unpriced_calls,
+    unpriced_calls: tree.unpriced_calls,
   };
 }
 
@@ -63,7 +60,7 @@ export const reserve = prepared<{
 }>(
   (row) => {
     const used = (tokens: "input_tokens + output_tokens" | "cost_nano") =>
-      sql`coalesce((SELECT sum(${sql.raw(tokens)}) FROM tasks WHERE tree_id = ${row.tree_id}), 0)`;
+      sql`(SELECT ${sql.raw(tokens)} FROM trees WHERE id = ${row.tree_id})`;
     const reserved = (column: "tokens" | "cost_nano") =>
       sql`coalesce((SELECT sum(${
         sql.raw(column)

@@ -40,6 +40,15 @@ export interface TreesTable {
   budget_json: string;
   /** Tasks that it has had so far; the database counts them. */
   tasks_begun: Generated<number>;
+  /** What they have used, together; the database adds it up. */
+  input_tokens: Generated<number>;
+  cache_read_tokens: Generated<number>;
+  cache_write_tokens: Generated<number>;
+  output_tokens: Generated<number>;
+  cost_nano: Generated<number>;
+  unpriced_calls: Generated<number>;
+  /** What answered them; of several the last by name. */
+  model: Generated<string | null>;
   /** Seconds without progress after which a task of this tree counts as stuck. */
   timeout_seconds: number;
   result: string | null;

@@ -125,8 +125,10 @@ export async function repeatsAbove(
           cte.selectFrom("tasks as task").innerJoin("above", "above.parent_id", "task.id")
             .select(["task.id", "task.parent_id"]),
         ),
-  ).selectFrom("above").innerJoin("tasks as task", "task.id", "above.id").select("task.id")
-    .where("task.agent", "=", agent).where("task.instruction", "=", instruction)
+  ).selectFrom("tasks").select("id")
+    // Not a join: SQLite would go through all tasks and look each one up among those above.
+    .where("id", "in", (eb) => eb.selectFrom("above").select("above.id"))
+    .where("agent", "=", agent).where("instruction", "=", instruction)
     .limit(1).executeTakeFirst();
   return found !== undefined;
 }

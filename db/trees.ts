@@ -6,7 +6,7 @@ import { pageOf } from "./page.ts";
 import type { Db, TreesTable } from "./schema.ts";
 import { times } from "./times.ts";
 import { prepared, query, type Statement } from "./unit.ts";
-import { USAGE, usageOf } from "./usage.ts";
+import { USAGE, usageView } from "./usage.ts";
 
 export type NewTree = {
   readonly id: string;
@@ -85,7 +85,7 @@ export type TreeView = ReturnType<typeof treeView>;
 
 export async function findTree(db: Db, id: string) {
   const row = await db.selectFrom("trees").selectAll().where("id", "=", id).executeTakeFirst();
-  return row ? treeView(row, await usageOf(db, id)) : null;
+  return row ? treeView(row) : null;
 }
 
 /** Newest first; the cursor is the last id of the page before. */
@@ -97,16 +97,10 @@ export async function listTrees(
   if (status) rows = rows.where("status", "=", status);
   if (cursor) rows = rows.where("id", "<", cursor);
   const page = pageOf(await rows.execute(), limit, ({ id }) => id);
-  const items = await Promise.all(
-    page.items.map(async (row) => treeView(row, await usageOf(db, row.id))),
-  );
-  return { ...page, items };
+  return { ...page, items: page.items.map(treeView) };
 }
 
-function treeView(
-  row: Selectable<TreesTable>,
-  { model, usage }: Awaited<ReturnType<typeof usageOf>>,
-) {
+function treeView(row: Selectable<TreesTable>) {
   const budget: Record<string, number> = JSON.parse(row.budget_json);
   return {
     id: row.id,
@@ -121,8 +115,8 @@ function treeView(
     result: row.result,
     summary: row.summary,
     reason: row.reason,
-    model,
-    usage,
+    model: row.model,
+    usage: usageView(row),
     ...times(row),
   };
 }
@@ -142,9 +136,9 @@ export function newestTrees(db: Db) {
 export type ShownTree = NonNullable<Awaited<ReturnType<typeof shownTree>>>;
 
 export function shownTree(db: Db, id: string) {
-  return db.selectFrom("trees").innerJoin("tasks", "tasks.tree_id", "trees.id")
-    .select(["trees.id", "trees.instruction", "trees.status", "trees.result", "trees.reason"])
-    .select(["trees.created_at", "trees.started_at", "trees.ended_at"])
-    .select(({ fn }) => USAGE.map((column) => fn.sum<number>(`tasks.${column}`).as(column)))
-    .where("trees.id", "=", id).groupBy("trees.id").executeTakeFirst();
+  return db.selectFrom("trees")
+    .select(["id", "instruction", "status", "result", "reason"])
+    .select(["created_at", "started_at", "ended_at"])
+    .select(USAGE)
+    .where("id", "=", id).executeTakeFirst();
 }

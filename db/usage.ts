@@ -1,8 +1,8 @@
-/** What model calls used: added up in the row of each task, and from there over a tree. */
+/** What model calls used: added up in the row of each task, and by the database in that of its tree. */
 import { type Selectable, sql } from "kysely";
 import { NANO } from "../runtime/core/model/budget.ts";
 import type { Usage } from "../runtime/core/model/messages.ts";
-import type { Db, TasksTable } from "./schema.ts";
+import type { TasksTable } from "./schema.ts";
 import { prepared, query, type Statement } from "./unit.ts";
 
 /** Adds what one model call used. A cost of null is unknown: the task's is from then on. */
@@ -46,23 +46,6 @@ export const USAGE = [
 ] as const;
 
 export type UsageCounts = Record<typeof USAGE[number], number>;
-
-/** What all tasks of a tree used, and what answered them. */
-export async function usageOf(db: Db, tree_id: string) {
-  const sum = (column: keyof UsageColumns) => sql<number>`coalesce(sum(${sql.ref(column)}), 0)`;
-  const row = await db.selectFrom("tasks")
-    .select(({ fn }) => [
-      fn.max("model").as("model"),
-      sum("input_tokens").as("input_tokens"),
-      sum("cache_read_tokens").as("cache_read_tokens"),
-      sum("cache_write_tokens").as("cache_write_tokens"),
-      sum("output_tokens").as("output_tokens"),
-      sum("cost_nano").as("cost_nano"),
-      sum("unpriced_calls").as("unpriced_calls"),
-    ])
-    .where("tree_id", "=", tree_id).executeTakeFirstOrThrow();
-  return { model: row.model, usage: usageView(row) };
-}
 
 type UsageColumns = Pick<
   Selectable<TasksTable>,

@@ -9,6 +9,7 @@ import * as endings from "./0006_endings.ts";
 import * as liveness from "./0007_liveness.ts";
 import * as stamp from "./0008_stamp.ts";
 import * as outbox from "./0009_outbox.ts";
+import * as sums from "./0010_sums.ts";
 
 export const migrations: Record<string, Migration> = {
   "0001_spine": spine,
@@ -20,4 +21,5 @@ export const migrations: Record<string, Migration> = {
   "0007_liveness": liveness,
   "0008_stamp": stamp,
   "0009_outbox": outbox,
+  "0010_sums": sums,
 };

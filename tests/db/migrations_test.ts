@@ -38,3 +38,36 @@ Deno.test("a task that stood on a numbered rung stands on the one of its name", 
   ]);
   engine.close();
 });
+
+Deno.test("a tree whose tasks had used something before trees knew it has all of it, and adds what follows", async () => {
+  const engine = await openLocal(":memory:", false);
+  const db = kyselyOver((sql, parameters) => engine.run(sql, parameters), true);
+  const sums = "0010_sums";
+  for (const name of Object.keys(migrations).filter((name) => name < sums).sort()) {
+    await migrations[name].up(db);
+  }
+  await engine.run(
+    `INSERT INTO trees (id, root_id, instruction, status, mode, priority, after_task, budget_json,
+      timeout_seconds, created_at) VALUES ('t', 'a', '', 'running', 'automatic', 5, 'all', '{}', 1, 1)`,
+    [],
+  );
+  for (const [id, model] of [["a", "one"], ["b", "two"], ["c", null]]) {
+    await engine.run(
+      `INSERT INTO tasks (id, tree_id, purpose, agent, agent_version, instruction, depth, status, model,
+          input_tokens, cost_nano, timeout_seconds, created_at)
+        VALUES (?, 't', 'subtask', 'x', 1, '', 0, 'running', ?, 5, 7, 1, 1)`,
+      [id, model],
+    );
+  }
+  await migrations[sums].up(db);
+  await engine.run(
+    `UPDATE tasks SET input_tokens = 6, cost_nano = 9, model = 'one' WHERE id = 'c'`,
+    [],
+  );
+  const [{ input_tokens, cost_nano, output_tokens, model }] = await engine.run(
+    "SELECT * FROM trees",
+    [],
+  );
+  assert.deepEqual([input_tokens, cost_nano, output_tokens, model], [16, 23, 0, "two"]);
+  engine.close();
+});
