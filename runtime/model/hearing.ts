@@ -53,11 +53,6 @@ export class Progress {
       void commitAndTell(ports, progressOf(task_id, this.#clock.now()), () => ({}));
   }
 
-  /** It is asked now: from here on it has to be heard. */
-  asked(): void {
-    this.#callOff();
-  }
-
   take(piece: Piece): void {
     this.#callOff();
     if (piece.type === "waiting") this.#wait();

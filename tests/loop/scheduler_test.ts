@@ -10,35 +10,9 @@ import type { Cells, Clock, Outbox } from "../../runtime/ports.ts";
 import { systemClock, ulids } from "../../runtime/ports.ts";
 import { Scheduler } from "../../runtime/loop/scheduler.ts";
 import { HandClock } from "../support/clock.ts";
+import { PlayedCells } from "../support/played_cells.ts";
 import { addTestTree, type TempStore, tempStore } from "../support/store.ts";
 import { until } from "../support/until.ts";
-
-interface Handed {
-  readonly worker: number;
-  readonly envelope: string;
-  readonly message: string;
-}
-
-/** Notes what actors are handed; the test answers. */
-class PlayedCells implements Cells {
-  readonly handed: Handed[] = [];
-  /** Workers that were started and not stopped. */
-  readonly workers = new Set<number>();
-  #workers = 0;
-  onStep: Cells["onStep"] = () => {};
-  onFailure: Cells["onFailure"] = () => {};
-  start = () => {
-    this.workers.add(++this.#workers);
-    return this.#workers;
-  };
-  stop = (worker: number) => void this.workers.delete(worker);
-  deliver(worker: number, envelope: string, message: string) {
-    this.handed.push({ worker, envelope, message });
-  }
-  answer({ worker, envelope }: Handed) {
-    this.onStep(worker, { envelope, state: "{}", effects: [] });
-  }
-}
 
 interface Played {
   readonly outbox?: Partial<Outbox>;

@@ -140,7 +140,7 @@ export const MUTANTS: readonly Mutant[] = [
     story: "A model that is asked anew need not be heard any more",
     edits: [{
       file: "runtime/model/account.ts",
-      old: `    onAsk();
+      old: `    onPiece({ type: "asked" });
 `,
       new: "",
     }],

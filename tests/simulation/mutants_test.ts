@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { tempFolder } from "../support/folder.ts";
+import { longTest } from "../support/long.ts";
 import { type Edit, MUTANTS } from "./mutants.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -18,7 +19,7 @@ const PARTS = [
 const SEEDS = 1_000;
 
 for (const { story, edits } of MUTANTS) {
-  Deno.test(`The simulation finds it: ${story}`, async () => {
+  longTest(`The simulation finds it: ${story}`, async () => {
     await using folder = await tempFolder();
     for (const part of PARTS) await copy(new URL(part, ROOT).pathname, `${folder.path}/${part}`);
     for (const edit of edits) await carryOut(folder.path, edit);
