@@ -2,10 +2,7 @@
  * The Web Worker that owns a connection: opens, migrates, then answers groups of units and reads.
  * No fsync and no slow query ever runs on the kernel's own thread.
  */
-import { Migrator } from "kysely/migration";
-import { kyselyOver } from "./dialect.ts";
 import { type Engine, openLocal, openRemote } from "./engine.ts";
-import { migrations } from "./migrations/mod.ts";
 import type { Row, SqlValue, Unit } from "./unit.ts";
 import { reasonOf } from "../runtime/core/reason.ts";
 
@@ -97,13 +94,9 @@ async function open(
   if (others.length > 0 && !ours) {
     throw new Error("it is a database of another program");
   }
-  const db = kyselyOver((sql, parameters) => engine.run(sql, parameters), true);
-  const migrator = new Migrator({
-    db,
-    provider: { getMigrations: () => Promise.resolve(migrations) },
-  });
-  const { error } = await migrator.migrateToLatest();
-  if (error) throw error;
+  // Loaded by the writing side alone: it is hundreds of modules, and the other side starts beside it.
+  const { migrate } = await import("./migrations/migrate.ts");
+  await migrate((sql, parameters) => engine.run(sql, parameters));
   const [{ id, stamp }] = await engine.run("SELECT id, stamp FROM identity", []);
   return { created: !ours, database_id: String(id), stamp: Number(stamp) };
 }

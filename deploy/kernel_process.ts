@@ -12,6 +12,7 @@ import {
 } from "../runtime/core/limits.ts";
 import { NEWBORN, pulseAfter, type PulseEvent, type Silence } from "../runtime/core/pulse.ts";
 import { surroundings } from "./environment.ts";
+import { followLines } from "./lines.ts";
 
 export interface KernelProcess {
   /** Whether it was ended because it gave no sign of life. */
@@ -72,7 +73,7 @@ export function startKernel(
   ready.promise.catch(() => {});
   let hung = false;
   const heard = watch(process, { starting_ms: KERNEL_START_MS, serving_ms }, () => hung = true);
-  follow(process.stdout, (line) => {
+  followLines(process.stdout, (line) => {
     if (line === HEARTBEAT) return heard({ type: "beat" });
     const url = /^Troupe is ready on (\S+)/.exec(line)?.[1];
     if (url) {
@@ -217,16 +218,4 @@ function grants(data: string, sockets: string, environment: Record<string, strin
     // The cells, the look at their CPU time, their end, and what is put around them.
     `--allow-run=${[Deno.execPath(), "cat", "kill", ...CONTAINERS.filter(isThere)].join(",")}`,
   ];
-}
-
-async function follow(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  onLine: (line: string) => void,
-): Promise<void> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) onLine(line);
-  }
 }

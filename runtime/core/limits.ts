@@ -28,7 +28,7 @@ export const PATTERN_CHARS_MAX = 500;
 export const PATH_CHARS_MAX = 1_024;
 /** Longest command of the terminal: a script; a longer one is a file. */
 export const COMMAND_CHARS_MAX = 10_000;
-/** Largest document: documents are part of every later prompt of the tasks that they are attached to. */
+/** Largest document, as JSON: documents are part of every later prompt of the tasks that they are attached to. */
 export const DOCUMENT_BYTES_MAX = 64 * 1024;
 
 /** Longest name of an agent, a document or a tool: providers take tools' names up to this. */

@@ -55,6 +55,18 @@ export interface Spender {
   readonly tries: Tries;
 }
 
+/** A call that is to be made, and who pays for it. */
+export interface Spending extends Spender {
+  readonly request: ModelRequest;
+  readonly size: PromptSize;
+}
+
+/** Who is told of the pieces of a reply, and may call the call off. */
+interface Hearer {
+  readonly signal: AbortSignal;
+  readonly onPiece: (piece: Piece) => void;
+}
+
 interface Cost {
   /** What becomes true whatever is done with the answer. */
   readonly cost: Unit;
@@ -74,27 +86,25 @@ export type Unspent = LastingFailure & Cost;
 export async function spend(
   ports: ModelPorts,
   config: ModelConfig,
-  spender: Spender,
-  request: ModelRequest,
-  size: PromptSize,
+  spending: Spending,
   signal: AbortSignal,
 ): Promise<Spent | Unspent> {
-  const draft = ports.drafts.open(spender.task_id, spender.tree_id, spender.turn);
-  const progress = new Progress(ports, spender);
+  const draft = ports.drafts.open(spending.task_id, spending.tree_id, spending.turn);
+  const progress = new Progress(ports, spending);
   const onPiece = (piece: Piece) => {
     progress.take(piece);
     draft.write(piece);
   };
   let cost: Unit = [];
   try {
-    const answer = await spender.tries.make(
+    const answer = await spending.tries.make(
       async () => {
-        const made = await once(ports, config, spender, request, size, signal, onPiece);
+        const made = await once(ports, config, spending, { signal, onPiece });
         cost = made.cost;
         return made.answer;
       },
       async ({ failed }) => {
-        await charge(ports, spender, cost);
+        await charge(ports, spending, cost);
         onPiece({ type: "waiting", why: failed });
       },
       signal,
@@ -123,21 +133,19 @@ export async function charge(
 async function once(
   ports: ModelPorts,
   config: ModelConfig,
-  spender: Spender,
-  request: ModelRequest,
-  size: PromptSize,
-  signal: AbortSignal,
-  onPiece: (piece: Piece) => void,
+  spending: Spending,
+  hearer: Hearer,
 ): Promise<{ readonly answer: ModelReply | ModelFailure } & Cost> {
-  const { task_id, tree_id, priority, tries: { deadline } } = spender;
-  const model = config.provider?.models[request.model] ?? OFFLINE;
-  const granted = await grantOf(ports, config, spender, request, size, model, signal, onPiece);
+  const { task_id, tree_id, priority, tries: { deadline }, request, size } = spending;
+  const { signal, onPiece } = hearer;
+  const model = modelOf(config, request);
+  const granted = await grantOf(ports, config, spending, hearer);
   if ("failed" in granted) return { answer: granted, cost: [] };
   const meter = new Meter(model);
   const costs = (usage: Usage | null, answered: string): Unit => {
-    if (!usage) return giveBack(spender);
+    if (!usage) return giveBack(spending);
     const price = factsAbout(config, answered).price ?? factsAbout(config, model).price;
-    return chargeFor(spender, { model: answered, usage, cost_nano: costOf(usage, price) });
+    return chargeFor(spending, { model: answered, usage, cost_nano: costOf(usage, price) });
   };
   const call = {
     request: { ...request, max_tokens: granted.max_tokens, web: granted.web },
@@ -155,7 +163,7 @@ async function once(
     // Called off in its middle, or the gateway died: the provider counts what it had said.
     const cost = costs(meter.used(), meter.model);
     if (signal.aborted) {
-      await charge(ports, spender, cost);
+      await charge(ports, spending, cost);
       throw error;
     }
     return { answer: passing(error), cost };
@@ -172,14 +180,11 @@ function passing(error: unknown): ModelFailure {
 async function grantOf(
   ports: ModelPorts,
   config: ModelConfig,
-  spender: Spender,
-  { max_tokens, web }: ModelRequest,
-  size: PromptSize,
-  model: string,
-  signal: AbortSignal,
-  onPiece: (piece: Piece) => void,
+  { key, tree_id, budget, tries, request, size }: Spending,
+  { signal, onPiece }: Hearer,
 ): Promise<Grant | LastingFailure> {
-  const { key, tree_id, budget, tries } = spender;
+  const { max_tokens, web } = request;
+  const model = modelOf(config, request);
   if (!boundsModels(budget) || model === OFFLINE) {
     return { max_tokens, web, tokens: 0, cost_nano: 0 };
   }
@@ -188,6 +193,11 @@ async function grantOf(
   const wanted = { ...want, key, tree_id, budget, model, price };
   const onWait = (why: string) => onPiece({ type: "waiting", why });
   return await setAside(ports, wanted, tries.deadline, signal, onWait);
+}
+
+/** The model's own name; a request says which of three it wants. */
+function modelOf({ provider }: ModelConfig, request: ModelRequest): string {
+  return provider?.models[request.model] ?? OFFLINE;
 }
 
 /** What is known about a model by its name, the offline model included. */

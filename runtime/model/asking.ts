@@ -78,7 +78,7 @@ async function askModel(
     if (shorter) return shorter;
   }
   const request = { ...asked.request, max_tokens: Math.floor(room) };
-  const answer = await spend(ports, config, asked, request, size, signal);
+  const answer = await spend(ports, config, { ...asked, request, size }, signal);
   if ("failed" in answer && answer.concerns === "too_long") {
     // What was set aside for it is free for the summary.
     await charge(ports, asked, answer.cost);
@@ -174,7 +174,7 @@ async function compacted(
   const max_tokens = Math.floor(Math.min(SUMMARY_TOKENS_MAX, context_tokens / 8));
   const request = summaryRequest(asked.request, covered, context_tokens, max_tokens);
   // Part of a prompt whose size is known: its own can only be smaller.
-  const answer = await spend(ports, config, asked, request, size, signal);
+  const answer = await spend(ports, config, { ...asked, request, size }, signal);
   if ("failed" in answer) return failure(asked, answer);
   const summary = wellFormed(textOf(answer.reply.content));
   if (summary === "") {

@@ -79,10 +79,10 @@ export class Closing {
           await this.bury(due, runnable, `Its outcome cannot be delivered: ${reason}`, outcome);
           return "closed";
         case "again":
-          // What held it may be decided by now.
-          if (outcome.type === "held" && !written.unknown) return "again";
           // Called off or not, it goes on: once nobody wants it, the store says so.
           if (await this.#rest(tried)) return "closed";
+          // What held it may be decided by now.
+          if (outcome.type === "held" && !written.unknown) return "again";
       }
     }
   }

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
+import { longTest, rows } from "../support/long.ts";
+import { weighed } from "../support/machine.ts";
 import { type Arena, arena, type Ended } from "./harness.ts";
 
 const actors = (name: string) => import.meta.resolve(`../support/actors/${name}.ts`);
@@ -84,7 +86,7 @@ let failing: Promise<Map<string, Ended>> | undefined;
 
 async function attackAll(): Promise<Map<string, Ended>> {
   const ended = new Map<string, Ended>();
-  const left = Object.keys(FAILING);
+  const left = [...rows(Object.keys(FAILING))];
   const attack = async () => {
     for (let how = left.shift(); how; how = left.shift()) {
       ended.set(how, await field.attackAs("hostile", { how }));
@@ -94,65 +96,74 @@ async function attackAll(): Promise<Map<string, Ended>> {
   return ended;
 }
 
-for (const [how, reason] of Object.entries(FAILING)) {
+for (const [how, reason] of rows(Object.entries(FAILING))) {
   Deno.test(`an actor that ${how} fails after three attempts`, async () => {
     assertFailed((await (failing ??= attackAll())).get(how)!, reason);
   });
 }
 
-Deno.test("an actor that answers the envelope of another fails, and the other does not end by it", async () => {
-  const { kernel } = field;
-  const victim = await beginActor(kernel, "workflow", { type: "step", left: 2_000 });
-  const { id } = await until(
-    "an envelope of the victim",
-    () =>
-      kernel.read.selectFrom("envelopes").select("id").where(
-        "to_address",
-        "=",
-        victim.address,
-      )
-        .executeTakeFirst(),
-  );
-  const ended = await field.attackAs("hostile", { how: "answers another's envelope", victim: id });
-  assertFailed(ended, /it answered an envelope that it does not hold/);
-  const done = await until("the victim's end", async () => {
-    const row = await kernel.read.selectFrom("tasks").select(["status", "result"])
-      .where("id", "=", victim.address).executeTakeFirstOrThrow();
-    return row.status === "running" || row.status === "queued" ? null : row;
-  });
-  assert.deepEqual({ ...done }, { status: "done", result: "2000" });
-});
+longTest(
+  "an actor that answers the envelope of another fails, and the other does not end by it",
+  async () => {
+    const { kernel } = field;
+    const victim = await beginActor(kernel, "workflow", { type: "step", left: 2_000 });
+    const { id } = await until(
+      "an envelope of the victim",
+      () =>
+        kernel.read.selectFrom("envelopes").select("id").where(
+          "to_address",
+          "=",
+          victim.address,
+        )
+          .executeTakeFirst(),
+    );
+    const ended = await field.attackAs("hostile", {
+      how: "answers another's envelope",
+      victim: id,
+    });
+    assertFailed(ended, /it answered an envelope that it does not hold/);
+    const done = await until("the victim's end", async () => {
+      const row = await kernel.read.selectFrom("tasks").select(["status", "result"])
+        .where("id", "=", victim.address).executeTakeFirstOrThrow();
+      return row.status === "running" || row.status === "queued" ? null : row;
+    });
+    assert.deepEqual({ ...done }, { status: "done", result: "2000" });
+  },
+);
 
-Deno.test("an actor that sends to an address of another tree fails, and nothing arrives there", async () => {
-  const { kernel } = field;
-  const victim = await beginActor(kernel, "workflow", { type: "step", left: 500 });
-  const how = "sends to another tree";
-  assertFailed(
-    await field.attackAs("hostile", { how, victim: victim.address }),
-    /could not be settled \(The mailbox is full \(1000 envelopes\), or its tree has no such live actor\)/,
-  );
-  const done = await until(
-    "the victim's end",
-    () =>
-      kernel.read.selectFrom("tasks").select("result").where("id", "=", victim.address)
-        .where("status", "=", "done").executeTakeFirst(),
-  );
-  // One message more would have ended it early.
-  assert.equal(done.result, "500");
-});
+longTest(
+  "an actor that sends to an address of another tree fails, and nothing arrives there",
+  async () => {
+    const { kernel } = field;
+    const victim = await beginActor(kernel, "workflow", { type: "step", left: 500 });
+    const how = "sends to another tree";
+    assertFailed(
+      await field.attackAs("hostile", { how, victim: victim.address }),
+      /could not be settled \(The mailbox is full \(1000 envelopes\), or its tree has no such live actor\)/,
+    );
+    const done = await until(
+      "the victim's end",
+      () =>
+        kernel.read.selectFrom("tasks").select("result").where("id", "=", victim.address)
+          .where("status", "=", "done").executeTakeFirst(),
+    );
+    // One message more would have ended it early.
+    assert.equal(done.result, "500");
+  },
+);
 
-Deno.test("an actor that says a million times that it is there ends as any other", async () => {
+longTest("an actor that says a million times that it is there ends as any other", async () => {
   const how = "says a million times that it is there";
   const { status } = await field.attackAs("hostile", { how });
   assert.ok(["done", "failed"].includes(status));
 });
 
-Deno.test("an actor's timers and promises never run", async () => {
+longTest("an actor's timers and promises never run", async () => {
   const ended = await field.attackAs("hostile", { how: "leaves a timer" });
   assert.deepEqual(ended, { status: "done", result: "answered", reason: null });
 });
 
-Deno.test("actors that fall silent fail after three attempts", async () => {
+longTest("actors that fall silent fail after three attempts", async () => {
   // Side by side, for the patience with each is two seconds an attempt.
   const silent = [
     "closes its worker",
@@ -167,11 +178,11 @@ Deno.test("actors that fall silent fail after three attempts", async () => {
   }
 });
 
-Deno.test("an actor whose module never loads fails after three attempts", async () => {
+longTest("an actor whose module never loads fails after three attempts", async () => {
   assertFailed(await field.attackAs("never_loads"), /no heartbeat/);
 });
 
-Deno.test("an actor that sleeps for ever leaves no thread behind", async () => {
+longTest("an actor that sleeps for ever leaves no thread behind", async () => {
   assertFailed(await field.attackAs("hostile", { how: "sleeps for ever" }), /no heartbeat/);
   await until(
     "the end of its threads",
@@ -180,7 +191,7 @@ Deno.test("an actor that sleeps for ever leaves no thread behind", async () => {
   );
 });
 
-Deno.test("an actor that leaves a spinning worker behind leaves no load behind", async () => {
+longTest("an actor that leaves a spinning worker behind leaves no load behind", async () => {
   await field.attackAs("hostile", { how: "leaves a spinning worker" });
   await until("the end of the load", async () => {
     const before = await cpuOf(field);
@@ -192,27 +203,32 @@ Deno.test("an actor that leaves a spinning worker behind leaves no load behind",
 });
 
 for (const how of ["spins", "spins in what it returns"]) {
-  Deno.test(`an actor that ${how} is killed with its cell and fails after three attempts`, async () => {
-    assertFailed(await field.attackAs("hostile", { how }), /no heartbeat/);
-  });
+  longTest(
+    `an actor that ${how} is killed with its cell and fails after three attempts`,
+    async () => {
+      assertFailed(await field.attackAs("hostile", { how }), /no heartbeat/);
+    },
+  );
 }
 
-Deno.test("the only cell is replaced within 5 s when an actor spins in it", async () => {
+longTest("the only cell is replaced within 5 s when an actor spins in it", async () => {
   await using folder = await tempFolder();
   const kernel = await startKernel(folder.path, KINDS);
   try {
     const [killed] = kernel.cells.pids;
-    const began = performance.now();
     const { address } = await beginActor(kernel, "spinner", { type: "go" });
-    await until("the end of the cell", () => !kernel.cells.pids.includes(killed));
-    const died = performance.now();
-    await until("a cell in its place", () => kernel.cells.pids.some((pid) => pid !== killed));
-    const replaced = performance.now();
-    console.log(
-      `a spinning actor's cell is dead after ${Math.round(died - began)} ms, ` +
-        `replaced after ${Math.round(replaced - began)} ms`,
+    const died = weighed(
+      until("the end of the cell", () => !kernel.cells.pids.includes(killed)),
     );
-    assert.ok(replaced - began < 5_000);
+    const replaced = weighed(
+      until("a cell in its place", () => kernel.cells.pids.some((pid) => pid !== killed)),
+    );
+    const [end, place] = await Promise.all([died, replaced]);
+    console.log(
+      `a spinning actor's cell is dead after ${Math.round(end.took_ms)} ms, ` +
+        `replaced after ${Math.round(place.took_ms)} ms`,
+    );
+    assert.ok(place.took_ms < 5_000, `${place.took_ms} ms`);
     await until("the end of the spinner", async () => {
       const row = await kernel.read.selectFrom("tasks").select("status")
         .where("id", "=", address).executeTakeFirstOrThrow();
@@ -223,21 +239,21 @@ Deno.test("the only cell is replaced within 5 s when an actor spins in it", asyn
   }
 });
 
-Deno.test("an actor that spins while its module is loaded is killed with its cell", async () => {
+longTest("an actor that spins while its module is loaded is killed with its cell", async () => {
   assertFailed(await field.attackAs("spins_on_load"), /no heartbeat/);
 });
 
-Deno.test("an actor that posts without end is killed with its cell or fails", async () => {
+longTest("an actor that posts without end is killed with its cell or fails", async () => {
   assertFailed(await field.attackAs("hostile", { how: "posts texts without end" }), /./);
 });
 
 for (const how of ["allocates without end", "fills its heap"]) {
-  Deno.test(`an actor that ${how} fails after three attempts`, async () => {
+  longTest(`an actor that ${how} fails after three attempts`, async () => {
     assertFailed(await field.attackAs("hostile", { how }), /./);
   });
 }
 
-Deno.test("a cell that is killed has a replacement at work within a second", async () => {
+longTest("a cell that is killed has a replacement at work within a second", async () => {
   await using other = await arena();
   await allCells(other);
   const { kernel } = other;
@@ -251,23 +267,26 @@ Deno.test("a cell that is killed has a replacement at work within a second", asy
   };
   await until("its first steps", async () => await steps() > 10);
   const killed = kernel.cells.pids;
-  const began = performance.now();
-  for (const pid of killed) Deno.kill(pid, "SIGKILL");
-  await until("the end of all cells", () => !kernel.cells.pids.some((pid) => killed.includes(pid)));
-  const before = await steps();
-  await until("a step in a new cell", async () => await steps() > before);
-  const took = performance.now() - began;
-  console.log(`from SIGKILL to the next step in a new cell: ${Math.round(took)} ms`);
-  assert.ok(took < 1_000, `${took} ms`);
+  const { took_ms } = await weighed((async () => {
+    for (const pid of killed) Deno.kill(pid, "SIGKILL");
+    await until(
+      "the end of all cells",
+      () => !kernel.cells.pids.some((pid) => killed.includes(pid)),
+    );
+    const before = await steps();
+    await until("a step in a new cell", async () => await steps() > before);
+  })());
+  console.log(`from SIGKILL to the next step in a new cell: ${Math.round(took_ms)} ms`);
+  assert.ok(took_ms < 1_000, `${took_ms} ms`);
 });
 
 /** So many actors at once, and one of another tree that must end well. */
-Deno.test("an actor that kills its own process takes its cell with it and fails", async () => {
+longTest("an actor that kills its own process takes its cell with it and fails", async () => {
   // Deno lets every worker do this, whatever its permissions.
   assertFailed(await field.attackAs("hostile", { how: "kills its process" }), /its cell ended/);
 });
 
-Deno.test("an actor that throws 50 MB leaves its cell as it was", async () => {
+longTest("an actor that throws 50 MB leaves its cell as it was", async () => {
   await using other = await arena(KINDS);
   await allCells(other);
   assertFailed(await other.attackAs("hostile", { how: "throws 50 MB" }), /./);

@@ -1,6 +1,7 @@
-/** Many attackers at once, beside one tree that only wants to finish. Part of `deno task test:long`. */
+/** Many attackers at once, beside one tree that only wants to finish. */
 import assert from "node:assert/strict";
 import { beginActor } from "../support/kernel.ts";
+import { longTest } from "../support/long.ts";
 import { until } from "../support/until.ts";
 import { arena } from "./harness.ts";
 
@@ -9,13 +10,16 @@ const KINDS = {
   spinner: import.meta.resolve("../support/actors/spinner.ts"),
 };
 
-Deno.test("50 actors that spin at once do not stop a 51st tree from finishing", async () => {
+longTest("50 actors that spin at once do not stop a 51st tree from finishing", async () => {
   await crowd(50, "spinner", {}, 1);
 });
 
-Deno.test("20 actors that kill their processes at once do not stop a 21st tree from finishing", async () => {
-  await crowd(20, "hostile", { how: "kills its process" }, 20);
-});
+longTest(
+  "20 actors that kill their processes at once do not stop a 21st tree from finishing",
+  async () => {
+    await crowd(20, "hostile", { how: "kills its process" }, 20);
+  },
+);
 
 /** @param failing how many of the offenders' ends are waited for */
 async function crowd(

@@ -1,10 +1,15 @@
 /** Keys that reach for prototypes, in what tools and actors hand to the kernel. */
 import assert from "node:assert/strict";
-import { arena } from "./harness.ts";
+import { rows } from "../support/long.ts";
+import { arena, PATIENT_MS } from "./harness.ts";
 
-const field = await arena({
-  hostile: import.meta.resolve("../support/actors/hostile.ts"),
-});
+const field = await arena(
+  { hostile: import.meta.resolve("../support/actors/hostile.ts") },
+  undefined,
+  PATIENT_MS,
+);
+// What Deno itself loads late is there before any look.
+await field.attack("export default () => 0");
 Deno.test.afterAll(async () => await field[Symbol.asyncDispose]());
 
 /** Every property of the prototypes that all of the kernel's values have. */
@@ -16,8 +21,6 @@ function prototypes(): unknown {
 }
 
 async function unchanged(name: string, run: () => Promise<void>): Promise<void> {
-  // What Deno itself loads late is there before the look.
-  await field.attack("export default () => 0");
   const before = prototypes();
   await run();
   assert.deepEqual(prototypes(), before, name);
@@ -34,7 +37,7 @@ const HOSTILE_JSON = [
   `{"__defineGetter__":1,"__lookupSetter__":2,"length":-1,"__proto__":null}`,
 ];
 
-for (const json of HOSTILE_JSON) {
+for (const json of rows(HOSTILE_JSON)) {
   Deno.test(`a tool whose result is ${json} changes no prototype`, async () => {
     await unchanged(json, async () => {
       const outcome = await field.attack(
@@ -55,7 +58,7 @@ Deno.test("a tool that reports itself with a prototype is not believed", async (
     `{"__proto__":{"ok":true,"value":"inherited"}}`,
     `{"ok":false,"error":"x","constructor":{"prototype":{"polluted":true}}}`,
   ];
-  for (const report of reports) {
+  for (const report of rows(reports)) {
     await unchanged(report, async () => {
       const outcome = await field.attack(`
         import net from "node:net";
@@ -96,24 +99,20 @@ Deno.test("a tool that changes the prototypes of its own process reports as any 
   });
 });
 
-/** What a hostile actor answers, as JSON, and why it is refused; null when it is an answer like any. */
-const ANSWERS: Record<string, [json: string, reason: RegExp | null]> = {
-  "a note with a prototype": [
+/** What a hostile actor answers, as JSON, that is an answer like any. */
+const TAKEN: Record<string, string> = {
+  "a note with a prototype":
     `{"effects":[{"type":"note","message":{"type":"x","__proto__":{"polluted":true}}}]}`,
-    null,
-  ],
-  "a note of a type named __proto__": [
+  "a note of a type named __proto__":
     `{"effects":[{"type":"note","message":{"type":"__proto__","constructor":{"prototype":{}}}}]}`,
-    null,
-  ],
-  "a timer named __proto__": [
+  "a timer named __proto__":
     `{"effects":[{"type":"after","name":"__proto__","delay_ms":60000,"message":{"type":"x"}}]}`,
-    null,
-  ],
-  "a state with a prototype": [
+  "a state with a prototype":
     `{"state":{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":1}}}}`,
-    null,
-  ],
+};
+
+/** What it answers, and why it is refused. */
+const REFUSED: Record<string, [json: string, reason: RegExp]> = {
   "an effect named __proto__": [`{"effects":[{"type":"__proto__"}]}`, /breaks the schema/],
   "an effect named constructor": [`{"effects":[{"type":"constructor"}]}`, /breaks the schema/],
   "an effect whose type is inherited": [
@@ -135,15 +134,22 @@ const ANSWERS: Record<string, [json: string, reason: RegExp | null]> = {
   ],
 };
 
-for (const [what, [json, reason]] of Object.entries(ANSWERS)) {
+for (const [what, json] of rows(Object.entries(TAKEN))) {
   Deno.test(`an actor that answers with ${what} changes no prototype`, async () => {
     await unchanged(what, async () => {
       const ended = await field.attackAs("hostile", { how: "answers", json });
-      if (reason) {
-        assert.equal(ended.status, "failed");
-        assert.match(ended.reason!, /^Failed 3 times at go: /);
-        assert.match(ended.reason!, reason);
-      } else assert.deepEqual(ended, { status: "done", result: "answered", reason: null });
+      assert.deepEqual(ended, { status: "done", result: "answered", reason: null });
+    });
+  });
+}
+
+for (const [what, [json, reason]] of rows(Object.entries(REFUSED))) {
+  Deno.test(`an actor that answers with ${what} changes no prototype`, async () => {
+    await unchanged(what, async () => {
+      const ended = await field.attackAs("hostile", { how: "answers", json });
+      assert.equal(ended.status, "failed");
+      assert.match(ended.reason!, /^Failed 3 times at go: /);
+      assert.match(ended.reason!, reason);
     });
   });
 }

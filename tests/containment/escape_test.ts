@@ -1,15 +1,9 @@
 /** Tools that reach for what they were not granted: descriptors, files, code, rights, other processes. */
 import assert from "node:assert/strict";
-import { type Arena, arena, PATIENT_MS } from "./harness.ts";
-import {
-  assertRefused,
-  NO_BWRAP,
-  NO_LAYERS,
-  ONCE_MORE,
-  outside,
-  SECRET,
-  tries,
-} from "./outside.ts";
+import type { ToolOutcome } from "../../runtime/ports.ts";
+import { longTest, rows } from "../support/long.ts";
+import { type Arena, arena, DEADLINE_MS, PATIENT_MS } from "./harness.ts";
+import { assertRefused, NO_BWRAP, NO_LAYERS, outside, SECRET, tries } from "./outside.ts";
 
 /** With all that this machine has, and as on one without namespaces. */
 const whole = await arena({}, undefined, PATIENT_MS);
@@ -21,8 +15,8 @@ Deno.test.afterAll(async () => {
 
 /** A case that must hold on either machine. */
 function onBoth(name: string, run: (field: Arena) => Promise<void>): void {
-  if (ONCE_MORE) Deno.test(`${name}, without namespaces`, () => run(bare));
-  else Deno.test(name, () => run(whole));
+  Deno.test(name, () => run(whole));
+  longTest(`${name}, without namespaces`, () => run(bare));
 }
 
 /** Opens descriptors as sockets: one of them is the cell's own connection. */
@@ -55,6 +49,15 @@ const ADOPT = `
     }
   };
 `;
+
+/** What writes over a descriptor that Deno itself needs ends by that: then it tries once more. */
+async function adopting(field: Arena, source: string): Promise<ToolOutcome> {
+  for (let left = 4;; left--) {
+    const outcome = await field.attack(`${ADOPT}${source}`);
+    const own_end = !outcome.ok && /ended before it answered: exit code 1$/.test(outcome.error);
+    if (!own_end || left === 0) return outcome;
+  }
+}
 
 /** Up to the connection, without what the runtime waits on: adopting that ends the tool by itself. */
 const DESCRIPTORS = "Array.from({ length: 13 }, (_, fd) => fd + 9)";
@@ -121,22 +124,28 @@ onBoth("a tool that writes a report on every descriptor only reports for itself"
 });
 
 onBoth("a tool that sends a frame of 4 GiB is ended at its head", async (field) => {
-  const outcome = await field.attack(`${ADOPT}
+  const outcome = await adopting(
+    field,
+    `
     export default async () => {
       await on(${DESCRIPTORS}, () => head(0xFFFFFFFF));
       await new Promise((resolve) => setTimeout(resolve, 500));
       return "late";
-    };`);
+    };`,
+  );
   assert.ok(!outcome.ok && /A frame of 4294967295 bytes is over/.test(outcome.error), say(outcome));
 });
 
 onBoth("a tool that sends half a frame is ended", async (field) => {
-  const outcome = await field.attack(`${ADOPT}
+  const outcome = await field.attack(
+    `${ADOPT}
     export default async () => {
       await on(${DESCRIPTORS}, () =>
         Buffer.concat([head(1000), Buffer.from("half")]));
       for (;;);
-    };`);
+    };`,
+    { deadline_ms: DEADLINE_MS },
+  );
   // It may have written over a descriptor that Deno itself needs.
   const ended = /did not answer within|ended before it answered/;
   assert.ok(!outcome.ok && ended.test(outcome.error), say(outcome));
@@ -154,13 +163,18 @@ onBoth("a tool that sends half a frame and hangs up is ended", async (field) => 
 });
 
 onBoth("a tool that sends something else than a report fails", async (field) => {
-  for (const body of ["[]", "{", '{"ok":true,"value":1,"more":1}', '{"t":"beat","workers":[]}']) {
-    const outcome = await field.attack(`${ADOPT}
+  for (
+    const body of rows(["[]", "{", '{"ok":true,"value":1,"more":1}', '{"t":"beat","workers":[]}'])
+  ) {
+    const outcome = await adopting(
+      field,
+      `
       export default async () => {
         await on(${DESCRIPTORS}, () => frame(${JSON.stringify(body)}));
         await new Promise((resolve) => setTimeout(resolve, 500));
       return "late";
-      };`);
+      };`,
+    );
     assert.ok(!outcome.ok && /something that is no report/.test(outcome.error), say(outcome));
   }
 });
@@ -266,7 +280,7 @@ onBoth("a tool cannot read the program's other code", async (field) => {
 });
 
 for (
-  const [what, line] of Object.entries({
+  const [what, line] of rows(Object.entries({
     "a package of npm": `import it from "npm:left-pad@1.3.0";`,
     "a package of jsr": `import * as it from "jsr:@std/path@1";`,
     "a module over http": `import it from "http://127.0.0.1:1/x.ts";`,
@@ -278,7 +292,7 @@ for (
     "a module by a constant name": `const it = await import("node:net");`,
     "only the types of a file": `import type it from "file:///etc/passwd";`,
     "what another module exports": `export * as it from "node:fs"; const it = 0;`,
-  })
+  }))
 ) {
   Deno.test(`a tool that imports ${what} is refused when it is registered`, async () => {
     const specifier = /"([^"]+)"/.exec(line)![1];
@@ -354,7 +368,7 @@ const WORKERS = {
 const alone = await arena({}, NO_LAYERS, PATIENT_MS);
 Deno.test.afterAll(async () => await alone[Symbol.asyncDispose]());
 
-for (const [what, source] of Object.entries(WORKERS)) {
+for (const [what, source] of rows(Object.entries(WORKERS))) {
   Deno.test(`a tool that starts a worker ${what} reaches no more than before`, async () => {
     for (const field of [whole, bare, alone]) {
       await using shop = await outside(field);

@@ -4,7 +4,16 @@ import { CELL_LOG_BYTES_MAX, TOOL_LIMITS, WORKSPACE_BYTES_MAX } from "../../runt
 import { withinQuota } from "../../runtime/confined/quota.ts";
 import { systemClock } from "../../runtime/ports.ts";
 import type { ToolOutcome } from "../../runtime/ports.ts";
-import { type Arena, arena, type Attack, PATIENT_MS, toolProcesses } from "./harness.ts";
+import { rows } from "../support/long.ts";
+import { slowness } from "../support/machine.ts";
+import {
+  type Arena,
+  arena,
+  type Attack,
+  DEADLINE_MS,
+  PATIENT_MS,
+  toolProcesses,
+} from "./harness.ts";
 
 let field: Arena;
 /** A machine without namespaces. */
@@ -45,11 +54,13 @@ const PRINTING: Record<string, string> = {
     }`,
 };
 
-for (const [what, source] of Object.entries(PRINTING)) {
+for (const [what, source] of rows(Object.entries(PRINTING))) {
   Deno.test(`a tool that ${what} is ended at its deadline and little of it is kept`, async () => {
-    const outcome = await field.attack(source);
+    // Time for its first line, too.
+    const seconds = Math.ceil(slowness());
+    const outcome = await field.attack(source, { deadline_ms: seconds * 1000 });
     assert.ok(!outcome.ok);
-    assert.equal(outcome.error, "The tool did not answer within 1 s");
+    assert.equal(outcome.error, `The tool did not answer within ${seconds} s`);
     assert.ok(outcome.log.length > 0);
     assert.ok(outcome.log.length <= CELL_LOG_BYTES_MAX, `${outcome.log.length} were kept`);
   });
@@ -91,7 +102,7 @@ Deno.test("a tool that prints terminal escapes and forged lines has them taken o
       await new Promise((resolve) => setTimeout(resolve, 200));
       return 1;
     }`,
-    { input: { lines: FORGED } },
+    { input: { lines: FORGED }, deadline_ms: PATIENT_MS },
   );
   assert.ok(outcome.ok, JSON.stringify(outcome));
   assert.match(outcome.log, /cleared/);
@@ -101,7 +112,7 @@ Deno.test("a tool that prints terminal escapes and forged lines has them taken o
 Deno.test("a tool that throws terminal escapes has them taken out of its error", async () => {
   const outcome = await field.attack(
     `export default ({ lines }) => { throw new Error(lines.join("\\n")); }`,
-    { input: { lines: FORGED } },
+    { input: { lines: FORGED }, deadline_ms: PATIENT_MS },
   );
   assert.ok(!outcome.ok);
   assert.match(outcome.error, /cleared/);
@@ -156,7 +167,7 @@ Deno.test("a tool that fills its workspace with many files is ended at the works
     systemClock,
     folder,
     new AbortController().signal,
-    (signal) => attackFrom(folder, source, { signal, deadline_ms: 8_000 }),
+    (signal) => attackFrom(folder, source, { signal, deadline_ms: 8_000 * slowness() }),
   ).finally(() => Deno.remove(folder, { recursive: true }));
   assert.ok(full, "nobody found the workspace full");
   assert.deepEqual(result, { ok: false, error: "The call was called off", log: "" });
@@ -175,7 +186,7 @@ Deno.test("a tool that fills the /tmp that it was granted meets its end", async 
       }
       return { count };
     }`,
-    { grants: { net: [], read: [], write: ["/tmp/fill"] }, deadline_ms: 3_000 },
+    { grants: { net: [], read: [], write: ["/tmp/fill"] }, deadline_ms: PATIENT_MS },
   );
   assert.ok(outcome.ok);
   const { count, error } = outcome.value as { count: number; error: string };
@@ -184,8 +195,10 @@ Deno.test("a tool that fills the /tmp that it was granted meets its end", async 
 });
 
 Deno.test("a tool that fills /tmp without a grant is refused", async () => {
-  const outcome = await field.attack(`
-    export default () => Deno.writeTextFileSync("/tmp/fill", "x")`);
+  const outcome = await field.attack(
+    `export default () => Deno.writeTextFileSync("/tmp/fill", "x")`,
+    { deadline_ms: PATIENT_MS },
+  );
   assert.ok(!outcome.ok);
   assert.match(outcome.error, /^Requires write access to "\/tmp\/fill"/);
 });
@@ -240,14 +253,14 @@ const CACHES: Record<string, [source: string, end: RegExp]> = {
   ],
 };
 
-for (const [what, [source, end]] of Object.entries(CACHES)) {
+for (const [what, [source, end]] of rows(Object.entries(CACHES))) {
   for (const place of ["with namespaces", "without them"] as const) {
     Deno.test(`a tool that fills ${what} finds no disk for it, ${place}`, async () => {
       const arena = place === "with namespaces" ? field : bare;
       const { outcome, peak } = await weighed(arena, source, async () => ({
         tmp: await tmpOfTools(arena),
         scratch: await sizeOf(`${arena.folder}/scratch`),
-      }));
+      }), { deadline_ms: DEADLINE_MS * slowness() });
       assert.match(JSON.stringify(outcome), end);
       if (place === "with namespaces") assert.ok(peak.tmp <= MIB, `${peak.tmp} bytes in /tmp`);
       assert.ok(peak.scratch <= MIB, `${peak.scratch} bytes were in its folder`);

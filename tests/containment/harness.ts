@@ -10,9 +10,11 @@ import type { Grants } from "../../runtime/confined/tool_cells.ts";
 import type { ToolOutcome } from "../../runtime/ports.ts";
 import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
+import { LONG } from "../support/long.ts";
 import { until } from "../support/until.ts";
+import type { Slowest } from "./onlooker.ts";
 
-/** The slowest answer of `/health` that a person would not notice. */
+/** The slowest answer of `/health` that a person would not notice, on a machine that has nothing else to do. */
 const HEALTH_MS = 250;
 /** From the end of a call or the death of its actor until nothing of the offender is left. */
 const GONE_MS = 5_000;
@@ -20,7 +22,10 @@ const GONE_MS = 5_000;
 export const DEADLINE_MS = 1_000;
 
 /** How long one may run that answers at once: a busy machine takes seconds to start it. */
-export const PATIENT_MS = 10_000;
+export const PATIENT_MS = 60_000;
+
+/** Steps of a bystander: it is at work while the offender is. */
+const STEPS = LONG ? 200 : 50;
 
 export const NOTHING: Grants = { net: [], read: [], write: [] };
 
@@ -68,18 +73,19 @@ export async function arena(
 
   const watched = async <T>(run: () => Promise<T>, reading_ms = 0): Promise<T> => {
     const health = watchHealth(url);
-    const bystander = await beginActor(kernel, "workflow", { type: "step", left: 200 });
-    const before = await processesBelow(Deno.pid);
+    const bystander = await beginActor(kernel, "workflow", { type: "step", left: STEPS });
+    const before = await processesOf(folder.path);
     const result = await run().catch(async (error) => {
       await health();
       throw error;
     });
-    assert.ok(await health() < HEALTH_MS + reading_ms, `/health took ${await health()} ms`);
+    const slowest = await health();
+    assert.ok(slowest < HEALTH_MS + reading_ms, `/health took ${slowest} ms`);
     const done = await ended(kernel, bystander.address);
-    assert.deepEqual(done, { status: "done", result: "200", reason: null });
+    assert.deepEqual(done, { status: "done", result: String(STEPS), reason: null });
     await until(
       "the end of every process that the offender had",
-      async () => (await processesBelow(Deno.pid)).length <= before.length + SPARES,
+      async () => (await processesOf(folder.path)).length <= before.length + SPARES,
       GONE_MS,
     );
     // The call took the warm tool cell that was counted before; what is left may be the next, no more.
@@ -116,34 +122,19 @@ export async function arena(
 /** A warm tool cell may come up meanwhile: bwrap, its reaper, and Deno. */
 const SPARES = 3;
 
-/** Asks `/health` again and again; the function that it returns stops and gives the slowest answer. */
+/** Has an onlooker ask `/health` again and again; the function that it returns stops it and gives the slowest. */
 function watchHealth(url: string): () => Promise<number> {
-  let slowest = 0;
-  let stopped = false;
-  const yardstick = new Worker(import.meta.resolve("./yardstick.ts"), { type: "module" });
-  const late = () =>
-    new Promise<number>((resolve) => {
-      yardstick.onmessage = ({ data }: MessageEvent<number>) => resolve(data);
-      yardstick.postMessage(null);
-    });
-  const asking = (async () => {
-    while (!stopped) {
-      await late();
-      const asked = performance.now();
-      const response = await fetch(`${url}/health`);
-      await response.body?.cancel();
-      assert.equal(response.status, 200);
-      const took = performance.now() - asked;
-      // What the machine gave to nobody in the same moment is not the kernel's doing.
-      slowest = Math.max(slowest, took - await late());
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    yardstick.terminate();
-  })();
+  const onlooker = new Worker(import.meta.resolve("./onlooker.ts"), { type: "module" });
+  const told = new Promise<Slowest>((resolve) => {
+    onlooker.onmessage = ({ data }: MessageEvent<Slowest>) => resolve(data);
+  });
+  onlooker.postMessage(`${url}/health`);
   return async () => {
-    stopped = true;
-    await asking;
-    return slowest;
+    onlooker.postMessage(null);
+    const slowest = await told;
+    onlooker.terminate();
+    if ("wrong" in slowest) throw new Error(slowest.wrong);
+    return slowest.took_ms;
   };
 }
 
@@ -164,23 +155,34 @@ export interface ToolProcess {
 
 /** Every process of the tool cells of the arena with this folder, whoever its parent is by now. */
 export async function toolProcesses(folder: string): Promise<ToolProcess[]> {
-  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-ww", "-o", "pid=,rss=,args="] })
-    .output();
-  return new TextDecoder().decode(stdout).split("\n")
-    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
-    .filter((found) => found?.[3].includes(`${folder}/tool-`))
-    .map((found) => ({ pid: Number(found![1]), rss_kib: Number(found![2]), args: found![3] }));
+  return (await processes()).filter(({ args }) => args.includes(`${folder}/tool-`));
 }
 
-/** Ids of all processes below one. */
-async function processesBelow(pid: number): Promise<number[]> {
-  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-o", "pid=,ppid="] }).output();
-  const parents = new TextDecoder().decode(stdout).trim().split("\n")
-    .map((line) => line.trim().split(/\s+/).map(Number));
-  const below: number[] = [];
-  for (let level = [pid]; level.length > 0;) {
-    level = parents.filter(([, parent]) => level.includes(parent)).map(([child]) => child);
-    below.push(...level);
+/** Every process of this folder's cells, and all that is below them. */
+async function processesOf(folder: string): Promise<Running[]> {
+  const all = await processes();
+  const found = all.filter(({ args }) => args.includes(`${folder}/`));
+  // Grows while it is gone through.
+  for (const { pid } of found) {
+    found.push(...all.filter((one) => one.parent === pid && !found.includes(one)));
   }
-  return below;
+  return found;
+}
+
+interface Running extends ToolProcess {
+  readonly parent: number;
+}
+
+async function processes(): Promise<Running[]> {
+  const columns = "pid=,ppid=,rss=,args=";
+  const { stdout } = await new Deno.Command("ps", { args: ["-e", "-ww", "-o", columns] }).output();
+  return new TextDecoder().decode(stdout).split("\n")
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(.*)$/.exec(line))
+    .filter((found) => found !== null)
+    .map(([, pid, parent, rss_kib, args]) => ({
+      pid: Number(pid),
+      parent: Number(parent),
+      rss_kib: Number(rss_kib),
+      args,
+    }));
 }

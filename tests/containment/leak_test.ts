@@ -1,9 +1,10 @@
 /** What a tool can learn of the machine, and what passes between calls and between actors. */
 import assert from "node:assert/strict";
 import { beginActor } from "../support/kernel.ts";
+import { longTest } from "../support/long.ts";
 import { until } from "../support/until.ts";
 import { type Arena, arena, PATIENT_MS } from "./harness.ts";
-import { assertRefused, NO_BWRAP, ONCE_MORE, SECRET, tool, type Tried, tries } from "./outside.ts";
+import { assertRefused, NO_BWRAP, SECRET, tool, type Tried, tries } from "./outside.ts";
 
 // Before the kernel starts, as an API key is.
 Deno.env.set("TROUPE_TEST_SECRET", SECRET);
@@ -17,8 +18,8 @@ Deno.test.afterAll(async () => {
 });
 
 function onBoth(name: string, run: (field: Arena) => Promise<void>): void {
-  if (ONCE_MORE) Deno.test(`${name}, without namespaces`, () => run(bare));
-  else Deno.test(name, () => run(whole));
+  Deno.test(name, () => run(whole));
+  longTest(`${name}, without namespaces`, () => run(bare));
 }
 
 const PROCESS = `(await import("node:process")).default`;

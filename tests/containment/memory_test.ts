@@ -4,6 +4,8 @@ import { deflateRawSync } from "node:zlib";
 import { TOOL_LIMITS } from "../../runtime/core/limits.ts";
 import { FRAME_BYTES_MAX } from "../../runtime/core/limits.ts";
 import type { ToolOutcome } from "../../runtime/ports.ts";
+import { longTest, rows } from "../support/long.ts";
+import { slowness } from "../support/machine.ts";
 import { type Arena, arena, toolProcesses } from "./harness.ts";
 
 let field: Arena;
@@ -23,7 +25,7 @@ const PROGRAM_KIB = 256 * KIB;
 /** The process died, or its engine refused in time. The deadline is not what ended it. */
 const ENDED =
   /^(The tool's process ended before it answered: .*|Array buffer allocation failed|WebAssembly\.Memory\.grow\(\): Unable to grow instance memory|scrypt key derivation failed)$/;
-/** Without limits, any of them would have far more than its share by then. */
+/** Without limits, any of them would have far more than its share by then, on a machine with nothing else to do. */
 const GROW_MS = 10_000;
 
 /** Growth without end: the limit on the process's memory ends it, and no memory beyond it is taken. */
@@ -67,7 +69,7 @@ const GROWTH: Record<string, string> = {
     }`,
 };
 
-for (const [what, source] of Object.entries(GROWTH)) {
+for (const [what, source] of rows(Object.entries(GROWTH))) {
   Deno.test(`a tool with ${what} is ended within its memory`, async () => {
     const outcome = await weighed(source);
     assert.ok(!outcome.ok, JSON.stringify(outcome));
@@ -75,7 +77,7 @@ for (const [what, source] of Object.entries(GROWTH)) {
   });
 }
 
-Deno.test("a tool that unpacks 10 GB into memory is ended within its memory", async () => {
+longTest("a tool that unpacks 10 GB into memory is ended within its memory", async () => {
   const outcome = await weighed(
     `export default async ({ block }) => {
       const bytes = Uint8Array.from(atob(block), (letter) => letter.charCodeAt(0));
@@ -89,7 +91,7 @@ Deno.test("a tool that unpacks 10 GB into memory is ended within its memory", as
   assert.match(outcome.error, ENDED);
 });
 
-Deno.test("a tool that starts 300 workers is ended within its memory", async () => {
+longTest("a tool that starts 300 workers is ended within its memory", async () => {
   const outcome = await weighed(`
     export default async () => {
       const idle = "data:application/javascript,postMessage(1);setInterval(() => {}, 1000)";
@@ -137,7 +139,7 @@ const TOLD: Record<string, [source: string, error: RegExp]> = {
   ],
 };
 
-for (const [what, [source, error]] of Object.entries(TOLD)) {
+for (const [what, [source, error]] of rows(Object.entries(TOLD))) {
   Deno.test(`a tool that ${what} ends with an error`, async () => {
     const outcome = await weighed(source);
     assert.ok(!outcome.ok);
@@ -184,7 +186,7 @@ async function weighed(
   })();
   let outcome: ToolOutcome;
   try {
-    outcome = await field.attack(source, { input, deadline_ms: GROW_MS, reading_ms });
+    outcome = await field.attack(source, { input, deadline_ms: GROW_MS * slowness(), reading_ms });
   } finally {
     over = true;
     await weighing;

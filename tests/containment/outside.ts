@@ -7,9 +7,6 @@ import type { Arena, Attack } from "./harness.ts";
 /** No outcome may hold it. */
 export const SECRET = "the secret of the outside";
 
-/** `deno task test:long` tries again, without namespaces, what must hold there too. */
-export const ONCE_MORE = Deno.env.get("TROUPE_TEST_BARE") === "1";
-
 /** A machine without namespaces. */
 export const NO_BWRAP: Layers = { bwrap: false, prlimit: true };
 /** A machine with nothing at all: Deno's permissions are alone. */

@@ -1,6 +1,7 @@
 /** Tools that will not stop: whatever they are busy with, the deadline ends them and all that they began. */
 import assert from "node:assert/strict";
-import { type Arena, arena } from "./harness.ts";
+import { rows } from "../support/long.ts";
+import { type Arena, arena, PATIENT_MS } from "./harness.ts";
 
 let field: Arena;
 /** A machine without limits on memory: a tool can have workers, for which it has no room otherwise. */
@@ -80,7 +81,7 @@ const ENDED: Record<string, string> = {
     export default () => { for (;;); }`,
 };
 
-for (const [what, source] of Object.entries(ENDED)) {
+for (const [what, source] of rows(Object.entries(ENDED))) {
   Deno.test(`a tool with ${what} is ended at its deadline`, async () => {
     const outcome = await field.attack(source);
     assert.ok(!outcome.ok, JSON.stringify(outcome));
@@ -115,7 +116,7 @@ const HUNGRY: Record<string, string> = {
     }`,
 };
 
-for (const [what, source] of Object.entries(HUNGRY)) {
+for (const [what, source] of rows(Object.entries(HUNGRY))) {
   Deno.test(`a tool with ${what} is ended by its deadline or by the limit on its memory`, async () => {
     const outcome = await field.attack(source);
     assert.ok(!outcome.ok, JSON.stringify(outcome));
@@ -140,15 +141,18 @@ const LEFT: Record<string, string> = {
   "timers that spin": `setTimeout(() => { for (;;); }, 5);`,
 };
 
-for (const [what, source] of Object.entries(LEFT)) {
+for (const [what, source] of rows(Object.entries(LEFT))) {
   Deno.test(`a tool that answers and leaves ${what} is gone after its answer`, async () => {
-    const outcome = await field.attack(`export default async () => { ${source}; return 1; }`);
+    const outcome = await field.attack(`export default async () => { ${source}; return 1; }`, {
+      deadline_ms: PATIENT_MS,
+    });
     assert.deepEqual(outcome, { ok: true, value: 1, log: "" });
   });
 }
 
 Deno.test("a tool that answers and leaves workers that spin is gone after its answer", async () => {
-  const outcome = await roomy.attack(`
+  const outcome = await roomy.attack(
+    `
     export default async () => {
       const busy = "data:application/javascript,postMessage(1);for(;;);";
       for (let left = 4; left > 0; left--) {
@@ -156,6 +160,8 @@ Deno.test("a tool that answers and leaves workers that spin is gone after its an
         await new Promise((resolve) => worker.onmessage = resolve);
       }
       return 1;
-    }`);
+    }`,
+    { deadline_ms: PATIENT_MS },
+  );
   assert.deepEqual(outcome, { ok: true, value: 1, log: "" });
 });

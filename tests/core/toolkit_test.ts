@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { INSTRUCTION_BYTES_MAX } from "../../runtime/core/limits.ts";
+import { DOCUMENT_BYTES_MAX, INSTRUCTION_BYTES_MAX } from "../../runtime/core/limits.ts";
 import {
   CORE_TOOLS,
   definitionOf,
@@ -8,6 +8,7 @@ import {
   TOOLKIT,
   type ToolOf,
 } from "../../runtime/core/toolkit/mod.ts";
+import { exactly, WORST } from "../support/texts.ts";
 
 /** The agreement: each tool with its arguments, a question mark behind those that may be left out. */
 const AGREED: Record<string, string[]> = {
@@ -110,6 +111,17 @@ Deno.test("an instruction is refused when it is blank or over the limit", () => 
   const long = "x".repeat(INSTRUCTION_BYTES_MAX + 1);
   assert.match(complaint("start_subtask", { task_instruction: long, agent_type }), /task_instr/);
 });
+
+for (const [what, unit] of WORST) {
+  Deno.test(`a document of ${what} is admitted up to its limit in bytes, and refused with one more`, () => {
+    const content = (bytes: number) => ({ name: "notes", content: exactly(unit, bytes) });
+    assert.ok(parseInput(tool("add_document"), content(DOCUMENT_BYTES_MAX)).ok);
+    assert.match(
+      complaint("add_document", content(DOCUMENT_BYTES_MAX + 1)),
+      /at most 65536 bytes of JSON|<=65536 characters/,
+    );
+  });
+}
 
 Deno.test("a name is refused when it is not in snake_case", () => {
   for (const name of ["", "A", "1a", "a-b", "a b", "../a", "a".repeat(65)]) {

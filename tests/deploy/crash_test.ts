@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import Database from "libsql";
 import agent, { type AgentMessage } from "../../actors/agent.ts";
 import { replay } from "../../runtime/core/actor.ts";
+import { LONG } from "../support/long.ts";
 import { mulberry32 } from "../support/random.ts";
 import { until } from "../support/until.ts";
 
 const TASK = "Work out what a two-day workshop for 24 people costs";
-/** `deno task test:long` asks for 50. */
-const KILLS = Number(Deno.env.get("TROUPE_TEST_KILLS") ?? 20);
+const KILLS = LONG ? 50 : 5;
 
 Deno.test(`a kernel killed at ${KILLS} random instants of a breakdown loses nothing and repeats nothing`, async () => {
   const folder = await Deno.makeTempDir({ prefix: "troupe-crash-" });

@@ -4,6 +4,7 @@ import type { TestKernel } from "../support/kernel.ts";
 import { begin, ended } from "../support/api.ts";
 import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
+import { rows } from "../support/long.ts";
 import { freePort, startTroupe } from "../support/troupe.ts";
 import { until } from "../support/until.ts";
 
@@ -108,14 +109,16 @@ Deno.test("a kernel whose store worker dies ends, and a new one finishes the wor
     }).output();
     return { code, out: new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr) };
   };
-  for (let crash = 0; crash < 5; crash++) {
-    const { code, out } = await run("crash", String(5 + crash * 15));
+  const crashes_ms = rows([35, 5, 20, 50, 65]);
+  for (const ms of crashes_ms) {
+    const { code, out } = await run("crash", String(ms));
     assert.equal(code, 70, out);
     assert.match(out, /store died and cannot be replaced alone/);
   }
   const { code, out } = await run("finish");
   assert.equal(code, 0, out);
-  assert.match(out, /5 workflows done, 1500 steps/);
+  const count = crashes_ms.length;
+  assert.match(out, new RegExp(`${count} workflows done, ${count * 300} steps`));
 });
 
 Deno.test("a launcher starts a killed kernel again, and the tree under way ends as it would have", async () => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { EXIT } from "../../runtime/core/exit.ts";
 import { done, getJson } from "../support/api.ts";
 import { tempFolder } from "../support/folder.ts";
+import { longTest, rows } from "../support/long.ts";
 import { type Ended, runLauncher, startTroupe } from "../support/troupe.ts";
 import { until } from "../support/until.ts";
 
@@ -65,7 +66,7 @@ Deno.test("a start on a database of another program is refused with its path", a
 });
 
 for (
-  const [name, value] of [
+  const [name, value] of rows([
     ["PORT", "eight"],
     ["PORT", "99999"],
     ["PORT", "-1"],
@@ -77,7 +78,7 @@ for (
     ["TROUPE_ADMIN_TOKEN", "short"],
     ["HOST", "0.0.0.0"],
     ["HOST", "not a host"],
-  ]
+  ])
 ) {
   Deno.test(`a start with ${name}=${value} is refused by the variable's name`, async () => {
     await using folder = await tempFolder();
@@ -95,7 +96,7 @@ Deno.test("a second start on one data folder is refused and names the first; the
   assert.equal((await response.json()).status, "ready");
 });
 
-for (const name of ["a folder with blanks", "dätä", "100%25"]) {
+for (const name of rows(["a folder with blanks", "dätä", "100%25"])) {
   Deno.test(`a start in a data folder named "${name}" works`, async () => {
     await using folder = await tempFolder();
     const troupe = await startTroupe({ env: { DATA_DIR: `${folder.path}/${name}` } });
@@ -225,7 +226,7 @@ Deno.test("a used data folder without its database is refused, not seeded anew, 
   assert.equal((await runLauncher(["seed"], env)).code, EXIT.ok);
 });
 
-Deno.test("a used data folder with a database of another one is refused", async () => {
+longTest("a used data folder with a database of another one is refused", async () => {
   await using folder = await tempFolder();
   const of = (name: string) => ({ DATA_DIR: `${folder.path}/${name}` });
   for (const name of ["a", "b"]) {
@@ -247,7 +248,7 @@ Deno.test("a killed kernel's data folder without its -wal is refused, and its ma
   await treesOf(folder.path);
 });
 
-Deno.test("a killed kernel's log may be written back by another program", async () => {
+longTest("a killed kernel's log may be written back by another program", async () => {
   await using folder = await tempFolder();
   await useAndKill(folder.path);
   const { default: Database } = await import("libsql");
@@ -255,7 +256,7 @@ Deno.test("a killed kernel's log may be written back by another program", async 
   assert.equal(await treesOf(folder.path), 1);
 });
 
-Deno.test("a data folder that was moved as a whole knows its database", async () => {
+longTest("a data folder that was moved as a whole knows its database", async () => {
   await using folder = await tempFolder();
   const [before, after] = [`${folder.path}/before`, `${folder.path}/after`];
   assert.equal((await runLauncher(["seed"], { DATA_DIR: before })).code, EXIT.ok);
@@ -274,20 +275,23 @@ async function usedFolder(folder: string): Promise<void> {
   Deno.kill(pid, "SIGKILL");
 }
 
-Deno.test("a data folder that has lost its database is refused, and begun anew only when it is told to", async () => {
-  await using folder = await tempFolder();
-  await usedFolder(folder.path);
-  for (const name of ["troupe.db", "troupe.db-wal", "troupe.db-shm"]) {
-    await Deno.remove(`${folder.path}/${name}`).catch(() => {});
-  }
-  const refused = await runLauncher(["start"], { DATA_DIR: folder.path });
-  assertRefused(refused, /troupe\.db is missing/, /database\.json/);
-  assert.equal((await Deno.stat(`${folder.path}/troupe.db`).catch(() => null))?.size ?? 0, 0);
-  await Deno.remove(`${folder.path}/database.json`);
-  await using _ = await startTroupe({ env: { DATA_DIR: folder.path } });
-});
+longTest(
+  "a data folder that has lost its database is refused, and begun anew only when it is told to",
+  async () => {
+    await using folder = await tempFolder();
+    await usedFolder(folder.path);
+    for (const name of ["troupe.db", "troupe.db-wal", "troupe.db-shm"]) {
+      await Deno.remove(`${folder.path}/${name}`).catch(() => {});
+    }
+    const refused = await runLauncher(["start"], { DATA_DIR: folder.path });
+    assertRefused(refused, /troupe\.db is missing/, /database\.json/);
+    assert.equal((await Deno.stat(`${folder.path}/troupe.db`).catch(() => null))?.size ?? 0, 0);
+    await Deno.remove(`${folder.path}/database.json`);
+    await using _ = await startTroupe({ env: { DATA_DIR: folder.path } });
+  },
+);
 
-Deno.test("a copy of the database alone is all that a stopped data folder needs", async () => {
+longTest("a copy of the database alone is all that a stopped data folder needs", async () => {
   await using folder = await tempFolder();
   const first = await startTroupe({ env: { DATA_DIR: folder.path } });
   await first.stop();

@@ -22,7 +22,7 @@ import {
   type WholeTree,
 } from "../support/api.ts";
 import { startTroupe, type Troupe } from "../support/troupe.ts";
-import { until } from "../support/until.ts";
+import { onceGiven, until } from "../support/until.ts";
 
 let troupe: Troupe;
 let url: string;
@@ -411,14 +411,13 @@ interface Sent {
 /** Reads a tree's events to the end of the stream, or until there are so many entries. */
 async function events(id: string, last: string | null, most = Infinity): Promise<Sent[]> {
   const controller = new AbortController();
-  const late = setTimeout(
-    () => controller.abort(new Error(`The stream of ${id} after ${last} fell silent`)),
-    STREAM_DEADLINE_MS,
-  );
+  const inTime = onceGiven(STREAM_DEADLINE_MS, () => {
+    controller.abort(new Error(`The stream of ${id} after ${last} fell silent`));
+  });
   try {
     return await readEvents(id, last, most, controller);
   } finally {
-    clearTimeout(late);
+    inTime();
   }
 }
 

@@ -1,5 +1,6 @@
 /** The story of a crowd of viewers in front of a Troupe that has few descriptors. */
 import assert from "node:assert/strict";
+import { followLines } from "../../deploy/lines.ts";
 import { begin, ended } from "./api.ts";
 import { CODE, freePort, startTroupe } from "./troupe.ts";
 import { until } from "./until.ts";
@@ -35,7 +36,7 @@ export async function crowd(
     stdout: "piped",
   }).spawn();
   let count: Count = { watching: 0, turned_away: 0, without_hint: 0, failed: 0 };
-  const counting = follow(crowd.stdout, (line) => count = JSON.parse(line));
+  const counting = followLines(crowd.stdout, (line) => count = JSON.parse(line));
   try {
     const full = () => count.watching === places && count.turned_away > 0;
     await until("a crowd in every place", full, 60_000);
@@ -55,16 +56,4 @@ export async function crowd(
   assert.equal((await ended(troupe.url, id)).result, "395", troupe.log());
   assert.equal(await troupe.kernelPid(), pid, `it is another kernel: ${troupe.log()}`);
   assert.doesNotMatch(troupe.log(), /The kernel died| {4}at /);
-}
-
-async function follow(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  onLine: (line: string) => void,
-): Promise<void> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) onLine(line);
-  }
 }

@@ -1,5 +1,6 @@
 /** The real program as a process: the launcher with the permissions of `deno task start`. */
 import { tempFolder } from "./folder.ts";
+import { onceGiven } from "./until.ts";
 
 export const CODE = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 
@@ -52,9 +53,9 @@ export async function runLauncher(
   deadline_ms = 30_000,
 ): Promise<Ended> {
   const process = launcher(args, env).spawn();
-  const late = setTimeout(() => process.kill("SIGTERM"), deadline_ms);
+  const inTime = onceGiven(deadline_ms, () => process.kill("SIGTERM"));
   const { code, stdout, stderr } = await process.output();
-  clearTimeout(late);
+  inTime();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }

@@ -27,10 +27,14 @@ const name = z.string().regex(
 const path = z.string().min(1).max(PATH_CHARS_MAX).describe(
   "relative to the workspace, for example a/b.txt",
 );
-const words = z.string().trim().min(1).max(INSTRUCTION_BYTES_MAX).refine(
-  (text) => fits(text, INSTRUCTION_BYTES_MAX),
-  `at most ${INSTRUCTION_BYTES_MAX} bytes of JSON`,
-);
+const words = z.string().trim().min(1).max(INSTRUCTION_BYTES_MAX)
+  .refine(...upTo(INSTRUCTION_BYTES_MAX));
+const article = z.string().min(1).max(DOCUMENT_BYTES_MAX).refine(...upTo(DOCUMENT_BYTES_MAX));
+
+/** What the schema that a model reads cannot say: it counts characters. */
+function upTo(bytes: number): [fit: (text: string) => boolean, otherwise: string] {
+  return [(text) => fits(text, bytes), `at most ${bytes} bytes of JSON`];
+}
 
 function tool<const Name extends string, By extends PerformedBy>(
   name: Name,
@@ -128,7 +132,7 @@ const TOOLS = [
     "write",
     true,
     "Write a document, or a new version of one, for every later task.",
-    { name, content: z.string().min(1).max(DOCUMENT_BYTES_MAX).describe("Markdown") },
+    { name, content: article.describe("Markdown") },
   ),
   tool(
     "attach_document",
