@@ -1,5 +1,6 @@
 /** Tools that reach for what they were not granted: descriptors, files, code, rights, other processes. */
 import assert from "node:assert/strict";
+import type { ToolOutcome } from "../../runtime/ports.ts";
 import { longTest, rows } from "../support/long.ts";
 import { type Arena, arena, DEADLINE_MS, PATIENT_MS } from "./harness.ts";
 import { assertRefused, NO_BWRAP, NO_LAYERS, outside, SECRET, tries } from "./outside.ts";
@@ -48,6 +49,15 @@ const ADOPT = `
     }
   };
 `;
+
+/** What writes over a descriptor that Deno itself needs ends by that: then it tries once more. */
+async function adopting(field: Arena, source: string): Promise<ToolOutcome> {
+  for (let left = 4;; left--) {
+    const outcome = await field.attack(`${ADOPT}${source}`);
+    const own_end = !outcome.ok && /ended before it answered: exit code 1$/.test(outcome.error);
+    if (!own_end || left === 0) return outcome;
+  }
+}
 
 /** Up to the connection, without what the runtime waits on: adopting that ends the tool by itself. */
 const DESCRIPTORS = "Array.from({ length: 13 }, (_, fd) => fd + 9)";
@@ -114,12 +124,15 @@ onBoth("a tool that writes a report on every descriptor only reports for itself"
 });
 
 onBoth("a tool that sends a frame of 4 GiB is ended at its head", async (field) => {
-  const outcome = await field.attack(`${ADOPT}
+  const outcome = await adopting(
+    field,
+    `
     export default async () => {
       await on(${DESCRIPTORS}, () => head(0xFFFFFFFF));
       await new Promise((resolve) => setTimeout(resolve, 500));
       return "late";
-    };`);
+    };`,
+  );
   assert.ok(!outcome.ok && /A frame of 4294967295 bytes is over/.test(outcome.error), say(outcome));
 });
 
@@ -153,12 +166,15 @@ onBoth("a tool that sends something else than a report fails", async (field) => 
   for (
     const body of rows(["[]", "{", '{"ok":true,"value":1,"more":1}', '{"t":"beat","workers":[]}'])
   ) {
-    const outcome = await field.attack(`${ADOPT}
+    const outcome = await adopting(
+      field,
+      `
       export default async () => {
         await on(${DESCRIPTORS}, () => frame(${JSON.stringify(body)}));
         await new Promise((resolve) => setTimeout(resolve, 500));
       return "late";
-      };`);
+      };`,
+    );
     assert.ok(!outcome.ok && /something that is no report/.test(outcome.error), say(outcome));
   }
 });

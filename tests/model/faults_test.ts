@@ -10,6 +10,7 @@ import {
 import type { ModelFailure, ModelReply } from "../../runtime/core/model/messages.ts";
 import { textOf } from "../../runtime/core/model/messages.ts";
 import { HandClock } from "../support/clock.ts";
+import { slowness } from "../support/machine.ts";
 import {
   bytesOf,
   call,
@@ -274,10 +275,12 @@ Deno.test("pings keep a stream alive that says nothing else for longer than the 
   const whole = events([text("slept well")], "end_turn");
   const sleepy = openStream(whole.slice(0, 2));
   await using server = messagesServer(() => sleepy.response);
-  const calling = line(server.url, { silence_ms: 400 }).ask();
+  // Ten pings fit in, also where others have the cores.
+  const silence_ms = 400 * slowness();
+  const calling = line(server.url, { silence_ms }).ask();
   const begun = performance.now();
   const pings = setInterval(() => sleepy.left() || sleepy.say([["ping", {}]]), 40);
-  await until("a long sleep", () => performance.now() - begun > 1_000);
+  await until("a long sleep", () => performance.now() - begun > 2.5 * silence_ms);
   clearInterval(pings);
   sleepy.say(whole.slice(2));
   sleepy.end();

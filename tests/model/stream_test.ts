@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
 import { Drafts } from "../../runtime/passing/drafts.ts";
 import { finished } from "../support/agents.ts";
+import { HandClock } from "../support/clock.ts";
 import {
   type Block,
   call,
@@ -166,21 +167,25 @@ Deno.test("a viewer who does not read keeps neither the model nor anybody else w
 
 Deno.test("a task whose model speaks for longer than its timeout is not stuck", async () => {
   const reply = openStream(events([{ type: "text", text: "" }], "end_turn").slice(0, 2));
-  await using one = await talk(({ turn }) => turn === 0 ? reply.response : end("over"));
+  const clock = new HandClock(Date.now());
+  await using one = await talk(({ turn }) => turn === 0 ? reply.response : end("over"), { clock });
   const { id } = await one.kernel.submit({
     instruction: "talk",
     agent: "generalist",
     after_task: "none",
     timeout_seconds: 1,
   });
-  const moments = new Set<number>();
-  await until("six moments of progress, a quarter of the timeout apart", async () => {
-    const delta = { type: "text_delta", text: "word " };
-    reply.say([["content_block_delta", { index: 0, delta }]]);
-    const { progress_at } = await one.kernel.read.selectFrom("actors")
-      .select("progress_at").where("tree_id", "=", id).executeTakeFirstOrThrow();
-    return moments.add(progress_at).size > 6;
-  });
+  const word = ["content_block_delta", { index: 0, delta: { type: "text_delta", text: "word " } }];
+  await until("the question", () => one.asked.length === 1);
+  for (let quarter = 0; quarter < 6; quarter++) {
+    clock.advance(250);
+    await until("a moment of progress, a quarter of the timeout later", async () => {
+      reply.say([word as [string, unknown]]);
+      const { progress_at } = await one.kernel.read.selectFrom("actors")
+        .select("progress_at").where("tree_id", "=", id).executeTakeFirstOrThrow();
+      return progress_at === clock.now();
+    });
+  }
   reply.say(events([{ type: "text", text: "" }], "end_turn").slice(-3));
   reply.end();
   await finished(one.kernel, id);

@@ -16,7 +16,7 @@ export const AGENT = "tool_addition";
 export async function startAgents(
   folder: string,
   script: Script,
-  options: Pick<TestOptions, "layers" | "containment" | "slots" | "between"> = {},
+  options: Pick<TestOptions, "layers" | "containment" | "slots" | "between" | "clock"> = {},
 ): Promise<TestKernel> {
   const roles = Object.entries(script).map(([task, turns]) => ({
     agent: AGENT,

@@ -8,7 +8,12 @@ interface Timer {
 
 export class HandClock implements Clock {
   readonly #timers = new Set<Timer>();
-  #now = Date.parse("2026-01-01T00:00:00Z");
+  #now: number;
+
+  /** @param now where parts that go by the machine's clock are told moments of this one */
+  constructor(now = Date.parse("2026-01-01T00:00:00Z")) {
+    this.#now = now;
+  }
 
   now(): number {
     return this.#now;

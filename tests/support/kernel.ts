@@ -12,6 +12,7 @@ import { PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import type { Containment } from "../../runtime/core/config.ts";
 import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";
 import type { AtWork, Kernel } from "../../runtime/kernel.ts";
+import { type Clock, systemClock } from "../../runtime/ports.ts";
 import { type Machine, type RealPorts, realPorts } from "../../runtime/real_ports.ts";
 
 export interface TestOptions extends Partial<Omit<Machine, "kinds" | "patience">> {
@@ -20,6 +21,8 @@ export interface TestOptions extends Partial<Omit<Machine, "kinds" | "patience">
   readonly patience?: Partial<Patience>;
   readonly predecessor_died?: boolean;
   readonly onOpen?: BootConfig["onOpen"];
+  /** What the kernel goes by; its processes go by the machine's. */
+  readonly clock?: Clock;
   /** Stands between the kernel and its store. */
   readonly between?: (store: Store) => Store;
 }
@@ -54,6 +57,7 @@ export async function startKernel(
     containment = "as_available",
     onOpen,
     between,
+    clock = systemClock,
     predecessor_died: _,
     ...differing
   } = options;
@@ -79,6 +83,7 @@ export async function startKernel(
   let store!: Store;
   const ports: RealPorts = {
     ...realPorts(machine),
+    clock,
     openStore: async () => {
       store = await openStore(machine.database_url);
       return between ? between(store) : store;

@@ -62,6 +62,7 @@ export interface Differing {
   readonly patience?: Partial<Patience>;
   readonly models?: ModelTable;
   readonly slots?: number;
+  readonly clock?: Clock;
   readonly cassette?: Cassette;
   readonly log?: (line: string) => void;
 }

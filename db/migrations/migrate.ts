@@ -1,8 +1,8 @@
 /** Brings a database to the newest schema, and says which database it is. */
 import { Migrator } from "kysely/migration";
-import { kyselyOver } from "./dialect.ts";
-import type { Engine } from "./engine.ts";
-import { migrations } from "./migrations/mod.ts";
+import { kyselyOver } from "../dialect.ts";
+import type { Engine } from "../engine.ts";
+import { migrations } from "./mod.ts";
 
 export interface Identity {
   /** Whether it was empty before. */
