@@ -83,21 +83,24 @@ export const releaseActor = prepared<{ address: string; epoch: number }>(({ addr
     .where("address", "=", address).where("epoch", "=", epoch)
 );
 
-/** Lengthens the leases of these claims, as far as they still hold, and of no others. */
-export function renewLeases(claims: readonly Claim[], lease_until: number): Statement {
+/** Lengthens the leases of these claims, as far as they still hold, and of no others; gives back whose. */
+export function renewLeases(claims: readonly Claim[], lease_until: number) {
   const held_json = JSON.stringify(
     claims.map(({ address, owner, epoch }) => [address, owner, epoch]),
   );
   return renew({ held_json, lease_until });
 }
 
-const renew = prepared<{ held_json: string; lease_until: number }>(({ held_json, lease_until }) =>
-  query.updateTable("actors")
-    .from(sql<{ value: string }>`json_each(${held_json})`.as("held"))
-    .set({ lease_until })
-    .whereRef("actors.address", "=", sql`held.value ->> 0`)
-    .whereRef("actors.owner", "=", sql`held.value ->> 1`)
-    .whereRef("actors.epoch", "=", sql`held.value ->> 2`)
+const renew = prepared(
+  ({ held_json, lease_until }: { held_json: string; lease_until: number }) =>
+    query.updateTable("actors")
+      .from(sql<{ value: string }>`json_each(${held_json})`.as("held"))
+      .set({ lease_until })
+      .whereRef("actors.address", "=", sql`held.value ->> 0`)
+      .whereRef("actors.owner", "=", sql`held.value ->> 1`)
+      .whereRef("actors.epoch", "=", sql`held.value ->> 2`)
+      .returning("actors.address"),
+  { returns: "all" },
 );
 
 /** At start: what this node held before it was killed is free again. */

@@ -3,6 +3,7 @@
  * No fsync and no slow query ever runs on the kernel's own thread.
  */
 import { type Engine, openLocal, openRemote } from "./engine.ts";
+import type { Identity } from "./migrations/migrate.ts";
 import type { Row, SqlValue, Unit } from "./unit.ts";
 import { reasonOf } from "../runtime/core/reason.ts";
 
@@ -14,7 +15,7 @@ export type StoreRequest =
   | { type: "close" };
 
 export type StoreReply =
-  | { type: "opened"; created: boolean; database_id: string; stamp: number }
+  | { type: "opened" } & Identity
   | { type: "failed"; reason: string }
   | { type: "group"; id: number; /** Results as JSON. */ results: string }
   | { type: "rows"; id: number; rows: Row[] }
@@ -80,23 +81,12 @@ async function answer(request: StoreRequest): Promise<void> {
 /** Opens the database and, on the writing side, migrates it and says whether it was new. */
 async function open(
   { url, readonly }: { url: string; readonly: boolean },
-): Promise<{ created: boolean; database_id: string; stamp: number }> {
+): Promise<Identity> {
   engine = url.startsWith("file:")
     ? await openLocal(url.slice("file:".length), readonly)
     : await openRemote(url);
   if (readonly) return { created: false, database_id: "", stamp: 0 };
-  // One look at the first page tells a database from a file of another kind.
-  const tables = await engine.run("SELECT name FROM sqlite_schema WHERE type = 'table'", []);
-  const known = tables.map(({ name }) => name);
-  const ours = known.includes("entries") && known.includes("kysely_migration");
-  // The migrator's own tables alone are a first migration that was cut off: it begins again.
-  const others = known.filter((name) => !/^(kysely|sqlite)_/.test(String(name)));
-  if (others.length > 0 && !ours) {
-    throw new Error("it is a database of another program");
-  }
   // Loaded by the writing side alone: it is hundreds of modules, and the other side starts beside it.
   const { migrate } = await import("./migrations/migrate.ts");
-  await migrate((sql, parameters) => engine.run(sql, parameters));
-  const [{ id, stamp }] = await engine.run("SELECT id, stamp FROM identity", []);
-  return { created: !ours, database_id: String(id), stamp: Number(stamp) };
+  return await migrate(engine);
 }

@@ -395,9 +395,7 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
 
   /** What is claimed and in memory; the rest is nobody's to renew. */
   #held(): Claim[] {
-    return [...this.#lives.values()].flatMap(({ state }) =>
-      "held" in state ? [state.held.claim] : []
-    );
+    return [...this.#lives.values()].flatMap((life) => claimIn(life) ?? []);
   }
 
   #renewLater(): void {
@@ -406,14 +404,31 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
 
   async #renew(): Promise<void> {
     const { clock, log } = this.#ports;
-    const unit = [renewLeases(this.#held(), clock.now() + LEASE_MS)];
+    const held = this.#held();
+    const renewing = renewLeases(held, clock.now() + LEASE_MS);
     this.#commits++;
-    const result = await commitAndTell(this.#ports, unit, () => ({}));
+    const result = await commitAndTell(this.#ports, [renewing], () => ({}));
     this.#commits--;
-    if (!result.ok) log(`Cannot renew the leases: ${result.reason}`);
+    if (result.ok) this.#dropLost(held, result.rows.of(renewing));
+    else log(`Cannot renew the leases: ${result.reason}`);
     if (this.#phase === "on") this.#renewLater();
     else this.#lookWhetherEmpty();
   }
+
+  /** Who was ended by a commit that nobody heard of is active in memory alone: nothing else would tell. */
+  #dropLost(held: readonly Claim[], renewed: readonly { readonly address: Address }[]): void {
+    const kept = new Set(renewed.map(({ address }) => address));
+    for (const claim of held) {
+      const life = this.#lives.get(claim.address);
+      if (life && !kept.has(claim.address) && claimIn(life) === claim) {
+        this.#tell(life, { type: "dropped" });
+      }
+    }
+  }
+}
+
+function claimIn({ state }: Life): Claim | null {
+  return "held" in state ? state.held.claim : null;
 }
 
 function parentOf(

@@ -153,6 +153,7 @@ async function once(
     input_tokens: size.fresh,
   };
   try {
+    onPiece({ type: "asked" });
     const answer = await ports.gateway.ask(call, signal, (piece) => {
       meter.take(piece);
       onPiece(piece);

@@ -47,6 +47,7 @@ export class Lanes {
     try {
       const passage = await lane.enter(call, either, (why) => onPiece({ type: "waiting", why }));
       waiting = false;
+      onPiece({ type: "asked" });
       return await this.#pass(passage, call, either, onPiece);
     } catch (error) {
       if (signal.aborted) throw signal.reason;

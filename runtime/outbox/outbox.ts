@@ -95,9 +95,7 @@ export class EffectOutbox implements Outbox {
         if (error instanceof Refusal) return refused(due.effect, error.message);
         const reason = reasonOf(error);
         this.#ports.log(`Effect ${due.key} (${nameOf(due.effect)}) failed: ${reason}`);
-        // A model call tries again by itself.
-        const last = due.effect.type === "ask_model" ? 1 : PERFORM_ATTEMPTS_MAX;
-        if (attempt >= last) return refused(due.effect, reason);
+        if (attempt >= PERFORM_ATTEMPTS_MAX) return refused(due.effect, reason);
         if (await this.#rest(attempt, signal)) return null;
       }
     }

@@ -102,6 +102,11 @@ function add(draft: Draft, piece: Piece): boolean {
     case "waiting":
       draft.waiting = piece.why;
       return true;
+    case "asked": {
+      const waited = draft.waiting !== null;
+      draft.waiting = null;
+      return waited;
+    }
     case "begun":
       draft.attempt++;
       draft.waiting = null;

@@ -1,9 +1,9 @@
 /**
- * `deno task bench:trees`: what many tasks and many trees cost. H: 500 children that one task begins, 25 a
- * turn, from the model's reply that asks for them to their rows on disk. I: the same where 22 children
- * begin 22 each, side by side. J: the program's start with 3,000 unfinished trees in its database, from
- * the launcher's start to `/ready`. K: the memory of all its processes with 3,000 tasks that wait. The
- * model is the offline one.
+ * `deno task bench:trees [LETTERS]`: what many tasks and many trees cost. H: 500 children that one task
+ * begins, 25 a turn, from the model's reply that asks for them to their rows on disk. I: the same where
+ * 22 children begin 22 each, side by side. J: the program's start with 3,000 unfinished trees in its
+ * database, from the launcher's start to `/ready`, and the memory of all its processes a little later.
+ * The model is the offline one.
  */
 import { seeding } from "../../db/seeding.ts";
 import { openStore, type Store } from "../../db/store.ts";
@@ -19,6 +19,8 @@ const CHILDREN_A_TURN = 25;
 const SIDE_BY_SIDE = 22;
 const TREES = 3_000;
 const STARTS = 5;
+/** All, if nobody says which. */
+const wanted = Deno.args[0] ?? "HIJ";
 
 const numbers = (many: number) => Array.from({ length: many }, (_, at) => at);
 const child = (task_instruction: string) => ({
@@ -30,29 +32,35 @@ const end: PlayedTurn = {
 };
 const playing = (task: string, ...turns: PlayedTurn[]) => ({ agent: "generalist", task, turns });
 
-await children("H  500 children of one task, 25 a turn", 3, [
-  playing(
-    "^root$",
-    ...numbers(TURNS).map((turn) => ({
-      call: numbers(CHILDREN_A_TURN).map((at) => child(`leaf ${turn}.${at}`)),
-    })),
-    end,
-  ),
-  playing("^leaf", end),
-]);
-for (const slots of [3, 50]) {
-  await children(`I  ${SIDE_BY_SIDE} × ${SIDE_BY_SIDE} children, ${slots} slots`, slots, [
-    playing("^root$", { call: numbers(SIDE_BY_SIDE).map((at) => child(`middle ${at}`)) }, end),
+if (wanted.includes("H")) {
+  await children("H  500 children of one task, 25 a turn", 3, [
     playing(
-      "^middle (\\d+)$",
-      { call: numbers(SIDE_BY_SIDE).map((at) => child(`leaf {{1}}.${at}`)) },
+      "^root$",
+      ...numbers(TURNS).map((turn) => ({
+        call: numbers(CHILDREN_A_TURN).map((at) => child(`leaf ${turn}.${at}`)),
+      })),
       end,
     ),
     playing("^leaf", end),
   ]);
 }
-await starts("for_slot");
-await starts("for_others");
+if (wanted.includes("I")) {
+  for (const slots of [3, 50]) {
+    await children(`I  ${SIDE_BY_SIDE} × ${SIDE_BY_SIDE} children, ${slots} slots`, slots, [
+      playing("^root$", { call: numbers(SIDE_BY_SIDE).map((at) => child(`middle ${at}`)) }, end),
+      playing(
+        "^middle (\\d+)$",
+        { call: numbers(SIDE_BY_SIDE).map((at) => child(`leaf {{1}}.${at}`)) },
+        end,
+      ),
+      playing("^leaf", end),
+    ]);
+  }
+}
+if (wanted.includes("J")) {
+  await starts("for_slot");
+  await starts("for_others");
+}
 Deno.exit(0);
 
 /** Has a tree begin all its children, and says how long after the reply that asked for it each was there. */
@@ -160,7 +168,7 @@ async function starts(wait: "for_slot" | "for_others"): Promise<void> {
   );
   const [rss, pss] = (["rss", "pss"] as const).map((what) => half(weights.map((one) => one[what])));
   console.log(
-    `K  ${TREES} tasks ${how}: ${weights[0].processes} processes, ` +
+    `J  ${TREES} tasks ${how}: ${weights[0].processes} processes, ` +
       `RSS ${mb(rss)}, PSS ${mb(pss)} (pages that several share count once)`,
   );
 }

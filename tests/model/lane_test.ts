@@ -178,7 +178,10 @@ Deno.test("limits in the headers of an answer hold the next call back until ther
   assert.equal(server.asked.length, 1);
   clock.advance(9_000);
   assert.equal(model.views()[0].waiting, 1);
+  const waits = pieces.length;
   clock.advance(1_000);
   await second;
   assert.equal(server.asked.length, 2);
+  // From there on it has to be heard like any other.
+  assert.equal(pieces.at(waits)?.type, "asked");
 });

@@ -171,11 +171,13 @@ export interface ModelReply {
 }
 
 /**
- * What becomes known of a reply on its way. `waiting`: why nothing comes yet. `begun`: a stream
- * begins, and what an earlier attempt sent is void. `block` opens a block, `delta` goes on with it.
+ * What becomes known of a reply on its way. `waiting`: why nothing comes yet. `asked`: nothing is waited
+ * for any more but the reply. `begun`: a stream begins, and what an earlier attempt sent is void. `block`
+ * opens a block, `delta` goes on with it.
  */
 export type Piece =
   | { readonly type: "waiting"; readonly why: string }
+  | { readonly type: "asked" }
   | { readonly type: "begun" }
   | { readonly type: "block"; readonly kind: BlockKind; readonly name?: string }
   | { readonly type: "delta"; readonly text: string }
