@@ -42,6 +42,8 @@ export interface Seat {
   envelope: string | null;
   /** Since the last look. */
   heard: boolean;
+  /** It had something to do since the last look. */
+  busy: boolean;
   unheard: Unheard;
 }
 
@@ -100,7 +102,7 @@ export class Looks {
     const { state, verdict } = silenceAfter(cell.unheard, {
       ...look,
       heard: cell.heard,
-      used: used && { cpu_ms: used.ran_ms, waited_ms: used.waited_ms },
+      used: used && { cpu_ms: used.ran_ms, waited_ms: used.waited_ms, among: 1 },
     }, { silent_ms: 2 * this.heartbeat_ms, cpu_ms: CELL_CPU_MAX_MS });
     cell.heard = false;
     cell.unheard = state;
@@ -110,14 +112,15 @@ export class Looks {
 
   #silentIn(cell: Cell, look: Seen): Map<number, Seat> {
     const silent = new Map<number, Seat>();
-    // A thread that always wants to run gets its share at least: among so many that may be running,
-    // one that spins had enough when all of them together had so many times as much.
-    const quiet = [...cell.seats.values()].filter(({ heard }) => !heard).length;
-    const bounds = { silent_ms: this.heartbeat_ms, cpu_ms: quiet * RECEIVE_CPU_MAX_MS };
+    // Who answered meanwhile may have had of it, too.
+    const among = [...cell.seats.values()].filter(({ heard, busy }) => !heard || busy).length;
+    const used = look.used && { ...look.used, among: Math.max(1, among) };
+    const bounds = { silent_ms: this.heartbeat_ms, cpu_ms: RECEIVE_CPU_MAX_MS };
     for (const [worker, seat] of cell.seats) {
       const { heard } = seat;
-      const { state, verdict } = silenceAfter(seat.unheard, { ...look, heard }, bounds);
+      const { state, verdict } = silenceAfter(seat.unheard, { ...look, used, heard }, bounds);
       seat.heard = false;
+      seat.busy = false;
       seat.unheard = state;
       if (verdict !== "none") silent.set(worker, seat);
     }

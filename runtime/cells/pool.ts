@@ -118,6 +118,7 @@ export class CellPool implements Cells {
     }
     seat.envelope = envelope;
     seat.heard = true;
+    seat.busy = true;
     // Texts in a text: what the database holds as JSON is not read here.
     const body = `{"envelope":"${envelope}","message":${message},"state":${state}}`;
     try {
@@ -228,7 +229,7 @@ export class CellPool implements Cells {
     // To the end of the order.
     this.#cells.delete(cell.id);
     this.#cells.set(cell.id, cell);
-    const seat = { cell, alone, envelope: null, heard: true, unheard: JUST_HEARD };
+    const seat = { cell, alone, envelope: null, heard: true, busy: true, unheard: JUST_HEARD };
     this.#seats.set(worker, seat);
     cell.seats.set(worker, seat);
     tell(cell, { t: "start", worker, kind });
@@ -283,6 +284,7 @@ export class CellPool implements Cells {
     } else {
       seat.envelope = null;
       seat.heard = true;
+      seat.busy = true;
       this.onStep(worker, answer.data);
     }
   }

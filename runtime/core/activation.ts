@@ -4,7 +4,7 @@
  * what came of them.
  */
 import type { Next } from "./actor.ts";
-import { afterFailure, backOff, type Claim, type Delivered, type Fault } from "./delivery.ts";
+import { afterFailure, type Claim, commitBackOff, type Delivered, type Fault } from "./delivery.ts";
 import type { Effect, OpenEffect } from "./protocol.ts";
 import type { Runnable } from "./schedule.ts";
 
@@ -416,7 +416,7 @@ const COMMITS = {
 function onUnknown(state: Activation, reason: string): Transition {
   if (!("failures" in state)) return keep(state);
   const failures = state.failures + 1;
-  const again: Action = { do: "again_after", ms: backOff(failures) };
+  const again: Action = { do: "again_after", ms: commitBackOff(failures) };
   const line = `Cannot ${COMMITS[state.at]} ${runnableOf(state).address}: ${reason}`;
   return {
     state: { ...state, failures },

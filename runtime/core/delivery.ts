@@ -2,7 +2,7 @@
  * What proves that an actor may be run, and that an envelope was handed over; and what becomes of one
  * whose worker failed: tried again after a pause, or buried.
  */
-import { ATTEMPTS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS } from "./limits.ts";
+import { ATTEMPTS_MAX, COMMIT_RETRY_MAX_MS, RETRY_FIRST_MS, RETRY_MAX_MS } from "./limits.ts";
 import type { Address } from "./protocol.ts";
 
 declare const claimed: unique symbol;
@@ -57,4 +57,12 @@ export function afterFailedEffect(attempts: number): "again" | "tell" | "bury" |
 /** Exponential back-off in ms: doubles from `RETRY_FIRST_MS`, at most `RETRY_MAX_MS`. */
 export function backOff(attempts: number): number {
   return Math.min(RETRY_FIRST_MS * 2 ** (attempts - 1), RETRY_MAX_MS);
+}
+
+/**
+ * The same before a commit is tried again whose outcome nobody knows. Its task gets nowhere meanwhile, which
+ * must not count against it.
+ */
+export function commitBackOff(attempts: number): number {
+  return Math.min(backOff(attempts), COMMIT_RETRY_MAX_MS);
 }

@@ -171,6 +171,8 @@ export const STUCK_LADDER_LOOK_MS = 500;
 export const STUCK_RESOLVED_MS = 60_000;
 /** After the reminder, before the supervisor agent is asked. */
 export const STUCK_GRACE_MS = 5_000;
+/** Longest pause before a commit is tried again: once the store is back, its task moves within the grace. */
+export const COMMIT_RETRY_MAX_MS = 2_000;
 /** How long the supervisor agent has; nudge, grace and this stay below `STUCK_RESOLVED_MS`. */
 export const SUPERVISION_MS = 40_000;
 /** A stop waits so long for steps and effects in progress; the rest is taken up at the next start. */

@@ -8,7 +8,7 @@ import { CELL_LOOK_LATE_MS, RESTING_SHARE, WAITING_SHARE } from "./limits.ts";
 /** What has gone by since it was last heard, as far as the kernel was awake to hear it. */
 export interface Unheard {
   readonly silent_ms: number;
-  /** CPU time that it got meanwhile, at the most. */
+  /** CPU time that it got meanwhile if it spun all the time. */
   readonly cpu_ms: number;
   /** How long it wanted no CPU time. */
   readonly rested_ms: number;
@@ -22,8 +22,15 @@ export interface LookedAt {
   readonly passed_ms: number;
   /** How much later than it was due the look was over. */
   readonly late_ms: number;
-  /** CPU time, and time that a thread was ready and waited for a core; null where none can be seen. */
-  readonly used: { readonly cpu_ms: number; readonly waited_ms: number } | null;
+  /**
+   * CPU time, and time that a thread was ready and waited for a core; null where none can be seen. `among`:
+   * how many may have had it, each with a thread of its own.
+   */
+  readonly used: {
+    readonly cpu_ms: number;
+    readonly waited_ms: number;
+    readonly among: number;
+  } | null;
 }
 
 /** How long it may rest in silence, and the CPU time after which it only spins. */
@@ -42,7 +49,8 @@ export function silenceAfter(
   if (look.late_ms > CELL_LOOK_LATE_MS) return { state: unheard, verdict: "none" };
   const state = {
     silent_ms: unheard.silent_ms + look.passed_ms,
-    cpu_ms: unheard.cpu_ms + (look.used?.cpu_ms ?? 0),
+    // A thread that always wants to run gets its share of what all of them got.
+    cpu_ms: unheard.cpu_ms + (look.used ? look.used.cpu_ms / look.used.among : 0),
     rested_ms: unheard.rested_ms + (rests(look) ? look.passed_ms : 0),
   };
   if (state.silent_ms < bounds.silent_ms) return { state, verdict: "none" };

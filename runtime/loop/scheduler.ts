@@ -9,11 +9,12 @@ import { deliveredOf, hasDue, putBack, seeFirst, takeFirst } from "../../db/enve
 import { CLAIM_LOST } from "../../db/entries.ts";
 import { openEffects, openEffectsOf } from "../../db/outbox.ts";
 import type { Store } from "../../db/store.ts";
-import { type EndOfTask, endTask } from "../../db/endings.ts";
+import type { EndOfTask } from "../../db/endings.ts";
 import { taskRuns, taskWaits } from "../../db/tasks.ts";
 import { treeRuns } from "../../db/trees.ts";
 import type { Rows, Unit } from "../../db/unit.ts";
 import { commitAndTell, type Concerned } from "../commands/commit.ts";
+import { ending } from "../commands/ending.ts";
 import {
   type Action,
   type Activation,
@@ -329,18 +330,17 @@ export class Scheduler implements Child, Omit<Loop, "expect"> {
   }
 
   #bury(life: Life, { held, delivered, reason }: Extract<Action, { do: "bury" }>): Promise<void> {
-    const { ids, clock } = this.#ports;
-    const { address, tree_id } = held.claim;
-    const now = clock.now();
-    const end = endTask(address, { status: "failed", result: null, reason }, ids.next(), now);
+    const { claim, runnable } = held;
+    const failed = { status: "failed", result: null, reason } as const;
+    const end = ending(this.#ports, { ...runnable, id: claim.address }, failed);
     return this.#commit(
       life,
       [
-        stillHeld(held.claim),
-        ...buryEnvelope(delivered, reason, now),
+        stillHeld(claim),
+        ...buryEnvelope(delivered, reason, this.#ports.clock.now()),
         ...end.unit,
       ],
-      (rows) => ({ trees: [tree_id], wake: parentOf(end, rows, held.runnable) }),
+      end.concerned,
       () => ({ type: "buried" }),
     );
   }

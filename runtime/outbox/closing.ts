@@ -4,7 +4,6 @@
  * instead. What cannot even be told is buried, and what cannot be buried is closed alone.
  */
 import { buryEffect } from "../../db/dead_letters.ts";
-import { endTask } from "../../db/endings.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import {
   countAttempt,
@@ -16,11 +15,12 @@ import {
 import { touchTask } from "../../db/tasks.ts";
 import type { Statement, Unit, UnitResult } from "../../db/unit.ts";
 import { commitAndTell, type Committing, type Concerned } from "../commands/commit.ts";
+import { ending } from "../commands/ending.ts";
 import { unitOf } from "../commands/mod.ts";
 import { answer, failed, type Outcome } from "../commands/outcome.ts";
 import type { Reading, Work } from "../commands/work.ts";
 import type { By, Command } from "../core/command.ts";
-import { afterFailedEffect, backOff } from "../core/delivery.ts";
+import { afterFailedEffect, commitBackOff } from "../core/delivery.ts";
 import type { Effect, OpenEffect } from "../core/protocol.ts";
 import { reasonOf } from "../core/reason.ts";
 import { Refusal } from "../core/refusal.ts";
@@ -97,22 +97,16 @@ export class Closing {
     reason: string,
     outcome: Outcome | null,
   ): Promise<void> {
-    const { clock, ids, log } = this.#ports;
+    const { clock, log } = this.#ports;
     const why = wellFormed(reason);
     log(`Effect ${due.key} (${nameOf(due.effect)}) is buried: ${why}`);
     for (let tried = 1;; tried++) {
       const now = clock.now();
-      const ending = { status: "failed", result: null, reason: why } as const;
-      const end = endTask(due.address, ending, ids.next(), now);
+      const failed = { status: "failed", result: null, reason: why } as const;
+      const task = { ...runnable, id: due.address };
+      const end = ending(this.#ports, task, failed);
       const unit = [...buryEffect(due.key, why, now), ...end.unit, ...anywayOf(outcome)];
-      const result = await this.#commit(unit, (rows) => {
-        const parent = end.parentTold(rows);
-        return {
-          trees: [due.tree_id],
-          drop: [due.address],
-          wake: parent === null ? [] : [{ ...runnable, address: parent, urgent: false }],
-        };
-      });
+      const result = await this.#commit(unit, end.concerned);
       if (result.ok) return;
       if (result.reason === EFFECT_GONE) return void await this.#gone(due, outcome, tried > 1);
       log(`Cannot bury effect ${due.key}: ${result.reason}`);
@@ -243,7 +237,7 @@ export class Closing {
 
   /** Waits before another attempt; whether all of it is over meanwhile. */
   async #rest(tried: number): Promise<boolean> {
-    await pause(this.#ports.clock, backOff(tried), this.#over).catch(() => {});
+    await pause(this.#ports.clock, commitBackOff(tried), this.#over).catch(() => {});
     return this.#over.aborted;
   }
 }

@@ -256,6 +256,16 @@ Deno.test("a worker that spins on a machine taken by others is given up when it 
   assert.equal(failures.length, 1);
 });
 
+Deno.test("the last of a crowd that is being started is not given up for what the others used", async () => {
+  const { hosts: { all: [host] }, failures, busy, looks } = await field(1);
+  const crowd = Array.from({ length: 8 }, (_, n) => busy(`e${n}`));
+  host.shares.cpu = 1;
+  await looks(SILENT_LOOKS - 1, () => host.beat());
+  for (const [n, worker] of crowd.slice(1).entries()) host.answer(worker, `e${n + 1}`);
+  await looks(1, () => host.beat(...crowd.slice(1)));
+  assert.deepEqual(failures, []);
+});
+
 Deno.test("where nothing can be seen, time alone counts, and a silent worker's cell is killed", async () => {
   const { clock, hosts, failures, busy, looks } = await field(1);
   hosts.seen = false;

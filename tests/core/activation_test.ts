@@ -8,7 +8,7 @@ import {
   RELEASED,
   transition,
 } from "../../runtime/core/activation.ts";
-import { ATTEMPTS_MAX, RETRY_FIRST_MS, RETRY_MAX_MS } from "../../runtime/core/limits.ts";
+import { ATTEMPTS_MAX, COMMIT_RETRY_MAX_MS, RETRY_FIRST_MS } from "../../runtime/core/limits.ts";
 import type { OpenEffect } from "../../runtime/core/protocol.ts";
 
 const runnable = { address: "a", tree_id: "tree", priority: 5, urgent: false };
@@ -189,7 +189,7 @@ for (const [at, events] of Object.entries(COMMITS)) {
     }
     assert.equal(lines, 1);
     assert.equal(pauses[0], RETRY_FIRST_MS);
-    assert.equal(pauses.at(-1), RETRY_MAX_MS);
+    assert.equal(pauses.at(-1), COMMIT_RETRY_MAX_MS);
     assert.equal(pauses.length, 12);
   });
 }

@@ -10,11 +10,11 @@ import {
 
 const BOUNDS: SilenceBounds = { silent_ms: 2_000, cpu_ms: 500 };
 
-type Used = readonly [cpu_ms: number, waited_ms: number] | null;
+type Used = readonly [cpu_ms: number, waited_ms: number, among?: number] | null;
 
 /** Half a second without a word. */
 function silent(used: Used, differing: Partial<LookedAt> = {}): LookedAt {
-  const seen = used && { cpu_ms: used[0], waited_ms: used[1] };
+  const seen = used && { cpu_ms: used[0], waited_ms: used[1], among: used[2] ?? 1 };
   return { heard: false, passed_ms: 500, late_ms: 0, used: seen, ...differing };
 }
 
@@ -64,6 +64,12 @@ for (
       times(20, silent([50, 0])),
       "spins at look 10",
     ],
+    [
+      "is one of many that are being started, and then of few",
+      [...times(3, silent([480, 0, 16])), silent([480, 0, 3])],
+      "none",
+    ],
+    ["spins among others that want as much", times(40, silent([480, 0, 16])), "spins at look 17"],
     [
       "was starved before it sleeps",
       [...times(20, STARVED), ...times(10, QUIET)],

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { addEffect, openEffects, openEffectsOf } from "../../db/outbox.ts";
 import type { Store } from "../../db/store.ts";
+import { addTask } from "../../db/tasks.ts";
 import type { Unit, UnitResult } from "../../db/unit.ts";
 import { chargeFor } from "../../runtime/commands/account.ts";
 import type { Outcome, Performers } from "../../runtime/commands/outcome.ts";
@@ -238,6 +239,25 @@ Deno.test("an outcome that cannot even be told is buried with what the call cost
   assert.equal(task.output_tokens, 7);
   assert.deepEqual(one.dropped, [one.root_id]);
   assert.equal((await one.rowOf()).status, "done");
+});
+
+Deno.test("a task whose effect is buried takes along all that is below it", async () => {
+  const one = await world(TURN);
+  const { id: parent_id, ...task } = await one.task();
+  const child = ulids.next();
+  const below = { ...task, id: child, parent_id, effect_key: null, purpose: "subtask" } as const;
+  await db.commit(addTask(below, "agent", 1));
+  replies(one, "Hello");
+  await db.commit([{
+    sql: `CREATE TRIGGER deafer BEFORE INSERT ON envelopes WHEN NEW.to_address = '${one.root_id}'
+      BEGIN SELECT RAISE(ABORT, 'nobody can be told'); END`,
+    parameters: [],
+  }]);
+  await one.perform();
+  const [{ status }] = await db.store.read.selectFrom("tasks").select("status")
+    .where("id", "=", child).execute();
+  assert.equal(status, "cancelled");
+  assert.deepEqual(new Set(one.dropped), new Set([one.root_id, child]));
 });
 
 for (const known of [true, false]) {

@@ -125,7 +125,10 @@ function mayFail({ reason, instruction, purpose }: FailedTask, { unread }: Datab
   if (/^The database failed/.test(reason)) return unread >= PERFORM_ATTEMPTS_MAX;
   if (/^The tree's budget is used up|^The task above it ended/.test(reason)) return true;
   // The worst of luck, three or ten times in a row.
-  if (/^Failed \d+ times at |^\d+ attempts at \w+ came to nothing|^overloaded$/.test(reason)) {
+  if (
+    /^Failed \d+ times at |^\d+ attempts at \w+ came to nothing|^Its outcome cannot be|^overloaded$/
+      .test(reason)
+  ) {
     return true;
   }
   if (/^Stuck/.test(reason)) return planOf(instruction)?.turns.some(isSilent) ?? false;
