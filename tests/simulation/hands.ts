@@ -59,7 +59,7 @@ export function hands(
       contained: true,
       run: ({ command }, signal) => {
         ran.set(command, (ran.get(command) ?? 0) + 1);
-        return after(`terminal: ${command}`, world.between(50, 3_000), signal, () => ({
+        return after(`terminal: ${command}`, world.between(50, 8_000), signal, () => ({
           code: 0,
           signal: null,
           stopped: null,

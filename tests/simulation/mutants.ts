@@ -113,21 +113,6 @@ export const MUTANTS: readonly Mutant[] = [
     }],
   },
   {
-    story: "An approval waits until the other calls of its turn are over",
-    edits: [{
-      file: "runtime/core/activation.ts",
-      old: `    case "idle":
-    case "resting":
-      return taking(state.held);
-    case "passivating":`,
-      new: `    case "idle":
-      return keep({ ...state, held: { ...state.held, called: true } });
-    case "resting":
-      return taking(state.held);
-    case "passivating":`,
-    }],
-  },
-  {
     story: "Who was ended by a commit that nobody heard of keeps its slot",
     edits: [{
       file: "runtime/loop/scheduler.ts",

@@ -16,7 +16,7 @@ export interface Wanted {
 }
 
 /** A person looks at their questions so often, now and then at once. */
-const LOOK_MS = 8_000;
+const LOOK_MS = 4_000;
 /** Before they try again what was not heard. */
 const AGAIN_MS = 1_000;
 

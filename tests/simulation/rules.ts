@@ -5,9 +5,6 @@ import { type Plan, type Turn, worthOf } from "./plan.ts";
 import type { Wanted } from "./person.ts";
 import type { World } from "./world.ts";
 
-/** A decision is acted on within this, whatever else its task waits for. */
-const ACTED_ON_MS = 1_000;
-
 /** Each of them finds the rows that must not be. */
 const NEVER_ROWS: Readonly<Record<string, string>> = {
   "a task lives below one that was ended from outside": `
@@ -52,15 +49,6 @@ export function checkRecovered(world: World, database: Database, active: number)
     "SELECT count(*) AS held FROM actors WHERE owner IS NOT NULL",
   );
   if (held !== active) world.wrong(`${held} actors are held, and ${active} are active`);
-  const [lying] = database.look<{ key: string }>(
-    `SELECT effect.key FROM outbox AS effect JOIN reviews AS review ON review.effect_key = effect.key
-      JOIN actors AS actor ON actor.address = effect.address
-      WHERE effect.status = 'pending' AND review.status = 'approved' AND review.decided_at < ?
-        AND actor.owner IS NOT NULL AND actor.lease_until > ?`,
-    world.now - ACTED_ON_MS,
-    world.now,
-  );
-  if (lying) world.wrong(`nobody acts on an approval: ${lying.key}`);
 }
 
 /** @param ran how often each command was run */
