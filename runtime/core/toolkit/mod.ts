@@ -269,9 +269,17 @@ export function definitionOf(tool: Tool): OfferedTool {
   if (tool.input_schema) {
     return { name: tool.name, description: tool.description, input_schema: tool.input_schema };
   }
-  const { $schema: _, ...schema }: Record<string, unknown> = z.toJSONSchema(tool.input);
-  return { name: tool.name, description: tool.description, input_schema: schema };
+  let definition = builtIn.get(tool);
+  if (!definition) {
+    const { $schema: _, ...schema }: Record<string, unknown> = z.toJSONSchema(tool.input);
+    definition = { name: tool.name, description: tool.description, input_schema: schema };
+    builtIn.set(tool, definition);
+  }
+  return definition;
 }
+
+/** Made once: each turn of each task is told all of its tools. */
+const builtIn = new WeakMap<Tool, OfferedTool>();
 
 /** The arguments, or one sentence that names what is wrong with them. */
 export function parseInput(
