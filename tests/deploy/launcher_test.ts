@@ -9,7 +9,7 @@ import { until } from "../support/until.ts";
 Deno.test("a kernel that hangs is ended and started anew, and the tree under way ends as it would have", async () => {
   await using troupe = await startTroupe({
     env: { PORT: String(freePort()) },
-    args: ["--silence", "2"],
+    args: ["--silence", "5"],
   });
   const instruction = "Work out what a two-day workshop for 24 people costs";
   const tree = await begin(troupe.url, { instruction });
