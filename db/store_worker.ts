@@ -3,7 +3,7 @@
  * No fsync and no slow query ever runs on the kernel's own thread.
  */
 import { type Engine, openLocal, openRemote } from "./engine.ts";
-import type { Identity } from "./migrations/migrate.ts";
+import { type Identity, upToDate } from "./migrations/newest.ts";
 import type { Row, SqlValue, Unit } from "./unit.ts";
 import { reasonOf } from "../runtime/core/reason.ts";
 
@@ -86,7 +86,9 @@ async function open(
     ? await openLocal(url.slice("file:".length), readonly)
     : await openRemote(url);
   if (readonly) return { created: false, database_id: "", stamp: 0 };
-  // Loaded by the writing side alone: it is hundreds of modules, and the other side starts beside it.
+  const known = await upToDate(engine);
+  if (known) return known;
+  // Loaded only when there is something to migrate: it is hundreds of modules.
   const { migrate } = await import("./migrations/migrate.ts");
   return await migrate(engine);
 }

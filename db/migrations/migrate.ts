@@ -3,14 +3,7 @@ import { Migrator } from "kysely/migration";
 import { kyselyOver } from "../dialect.ts";
 import type { Engine } from "../engine.ts";
 import { migrations } from "./mod.ts";
-
-export interface Identity {
-  /** Whether it was empty before. */
-  readonly created: boolean;
-  readonly database_id: string;
-  /** How far it has come. */
-  readonly stamp: number;
-}
+import { type Identity, identityOf } from "./newest.ts";
 
 /** @throws {Error} when it is another program's, or a migration fails; then nothing of that one is done */
 export async function migrate(engine: Engine): Promise<Identity> {
@@ -30,6 +23,5 @@ export async function migrate(engine: Engine): Promise<Identity> {
   });
   const { error } = await migrator.migrateToLatest();
   if (error) throw error;
-  const [{ id, stamp }] = await engine.run("SELECT id, stamp FROM identity", []);
-  return { created: !ours, database_id: String(id), stamp: Number(stamp) };
+  return { ...await identityOf(engine), created: !ours };
 }

@@ -2,7 +2,21 @@
 import assert from "node:assert/strict";
 import { kyselyOver } from "../../db/dialect.ts";
 import { openLocal } from "../../db/engine.ts";
+import { migrate } from "../../db/migrations/migrate.ts";
 import { migrations } from "../../db/migrations/mod.ts";
+import { NEWEST, upToDate } from "../../db/migrations/newest.ts";
+
+Deno.test("a database that has every migration is known without loading them, and no other", async () => {
+  assert.equal(NEWEST, Object.keys(migrations).sort().at(-1));
+  const engine = await openLocal(":memory:", false);
+  assert.equal(await upToDate(engine), null);
+  const { created, ...made } = await migrate(engine);
+  assert.equal(created, true);
+  assert.deepEqual(await upToDate(engine), { created: false, ...made });
+  await engine.run("DELETE FROM kysely_migration WHERE name = ?", [NEWEST]);
+  assert.equal(await upToDate(engine), null);
+  engine.close();
+});
 
 Deno.test("a task that stood on a numbered rung stands on the one of its name", async () => {
   const engine = await openLocal(":memory:", false);

@@ -5,7 +5,8 @@
  */
 import { kyselyOver } from "../../db/dialect.ts";
 import { type Engine, openLocal } from "../../db/engine.ts";
-import { type Identity, migrate } from "../../db/migrations/migrate.ts";
+import { migrate } from "../../db/migrations/migrate.ts";
+import type { Identity } from "../../db/migrations/newest.ts";
 import type { Schema } from "../../db/schema.ts";
 import { type Store, StoreError } from "../../db/store.ts";
 import { type Row, Rows, type SqlValue, type Unit, type UnitResult } from "../../db/unit.ts";
