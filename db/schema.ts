@@ -28,8 +28,20 @@ export interface Schema {
   liveness: LivenessTable;
 }
 
+/** What a task's calls have used; of a tree all of its tasks together, which the database adds up. */
+interface SpentColumns {
+  /** Of whole prompts; the next two are parts of it. */
+  input_tokens: Generated<number>;
+  cache_read_tokens: Generated<number>;
+  cache_write_tokens: Generated<number>;
+  output_tokens: Generated<number>;
+  /** In billionths of a dollar, without the calls whose price is unknown. */
+  cost_nano: Generated<number>;
+  unpriced_calls: Generated<number>;
+}
+
 /** What a person asked for: one tree of tasks. */
-export interface TreesTable {
+export interface TreesTable extends SpentColumns {
   id: string;
   root_id: string;
   instruction: string;
@@ -40,13 +52,6 @@ export interface TreesTable {
   budget_json: string;
   /** Tasks that it has had so far; the database counts them. */
   tasks_begun: Generated<number>;
-  /** What they have used, together; the database adds it up. */
-  input_tokens: Generated<number>;
-  cache_read_tokens: Generated<number>;
-  cache_write_tokens: Generated<number>;
-  output_tokens: Generated<number>;
-  cost_nano: Generated<number>;
-  unpriced_calls: Generated<number>;
   /** What answered them; of several the last by name. */
   model: Generated<string | null>;
   /** Seconds without progress after which a task of this tree counts as stuck. */
@@ -61,7 +66,7 @@ export interface TreesTable {
   version: Generated<number>;
 }
 
-export interface TasksTable {
+export interface TasksTable extends SpentColumns {
   id: string;
   tree_id: string;
   parent_id: string | null;
@@ -80,14 +85,6 @@ export interface TasksTable {
   reason: string | null;
   /** What answered its turns: `offline`, or the provider's name of the model. */
   model: string | null;
-  /** Of whole prompts; the next two are parts of it. */
-  input_tokens: Generated<number>;
-  cache_read_tokens: Generated<number>;
-  cache_write_tokens: Generated<number>;
-  output_tokens: Generated<number>;
-  /** In billionths of a dollar, without the calls whose price is unknown. */
-  cost_nano: Generated<number>;
-  unpriced_calls: Generated<number>;
   timeout_seconds: number;
   created_at: number;
   started_at: number | null;
