@@ -25,7 +25,8 @@ for (const { story, edits } of MUTANTS) {
     for (const edit of edits) await carryOut(folder.path, edit);
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
-        ...["run", "--quiet", "--no-prompt", "--no-check", "--allow-all"],
+        ...["run", "--quiet", "--no-prompt", "--no-check"],
+        ...["--allow-read", "--allow-env", "--allow-ffi", "--allow-sys"],
         ...[`${folder.path}/tests/simulation/main.ts`, "--seeds", String(SEEDS), "--first"],
       ],
     }).output();
