@@ -1,9 +1,7 @@
 /** A kernel with the seeds, whose agents say what the test tells them to. */
-import { seeding } from "../../db/seeding.ts";
 import type { PlayedTurn } from "../../runtime/core/model/offline.ts";
 import type { TestKernel, TestOptions } from "./kernel.ts";
 import { PERSON } from "../../runtime/core/command.ts";
-import { readSeeds } from "../../seeds/mod.ts";
 import { startKernel } from "./kernel.ts";
 import { until } from "./until.ts";
 
@@ -33,11 +31,7 @@ export async function startAgents(
       timeout_seconds: null,
       roles,
     }],
-    onOpen: async (store) => {
-      if (store.created) {
-        await store.commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
-      }
-    },
+    database: "seeded",
   });
 }
 

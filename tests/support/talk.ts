@@ -1,6 +1,5 @@
 /** A conversation with a real model, whose answers are a function of the test's. */
 import { enqueue } from "../../db/envelopes.ts";
-import { seeding } from "../../db/seeding.ts";
 import type {
   ModelCall,
   ModelFailure,
@@ -17,7 +16,6 @@ import { Tries } from "../../runtime/model/tries.ts";
 import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";
 import { connect } from "../../runtime/model/provider.ts";
 import { type Clock, systemClock, systemRandom } from "../../runtime/ports.ts";
-import { readSeeds } from "../../seeds/mod.ts";
 import { finished } from "./agents.ts";
 import { tempFolder } from "./folder.ts";
 import { startKernel } from "./kernel.ts";
@@ -77,9 +75,7 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
     agent: import.meta.resolve("../../actors/agent.ts"),
   }, {
     provider: { base_url: url ?? server.url, models: NAMES },
-    onOpen: async (store) => {
-      await store.commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
-    },
+    database: "seeded",
     ...options,
     // What is waited for is tested by hand; here nobody has the time.
     patience: { retry_first_ms: 1, ...options.patience },
