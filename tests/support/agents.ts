@@ -1,4 +1,7 @@
 /** A kernel with the seeds, whose agents say what the test tells them to. */
+import { addAgent } from "../../db/definitions.ts";
+import type { Statement } from "../../db/unit.ts";
+import type { AgentDefinition } from "../../runtime/core/definitions.ts";
 import type { PlayedTurn } from "../../runtime/core/model/offline.ts";
 import type { TestKernel, TestOptions } from "./kernel.ts";
 import { PERSON } from "../../runtime/core/command.ts";
@@ -33,6 +36,23 @@ export async function startAgents(
     }],
     database: "seeded",
   });
+}
+
+/** Adds an agent of the test's own, which has no tool but those of every agent. */
+export function ownAgent(name: string, differing: Partial<AgentDefinition> = {}): Statement {
+  const agent: AgentDefinition = {
+    name,
+    description: "An agent of the test.",
+    instruction: "Do as the test says.",
+    tools: [],
+    documents: [],
+    web_search: false,
+    model: "default",
+    after_task: false,
+    limits: {},
+    ...differing,
+  };
+  return addAgent(agent, 1, "person", 1);
 }
 
 /** Begins a task of the script. */

@@ -9,7 +9,7 @@ import type {
 } from "../../runtime/core/model/messages.ts";
 import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
-import type { TestKernel } from "./kernel.ts";
+import type { TestKernel, TestOptions } from "./kernel.ts";
 import type { Cassette } from "../../runtime/model/cassette.ts";
 import { Lanes } from "../../runtime/model/lanes.ts";
 import { Tries } from "../../runtime/model/tries.ts";
@@ -63,6 +63,7 @@ export interface Differing {
   readonly clock?: Clock;
   readonly cassette?: Cassette;
   readonly log?: (line: string) => void;
+  readonly onOpen?: TestOptions["onOpen"];
 }
 
 /** A kernel whose model is a function, or a server of another making. */
