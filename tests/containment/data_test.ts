@@ -5,7 +5,6 @@ import { arena, PATIENT_MS } from "./harness.ts";
 
 const field = await arena(
   { hostile: import.meta.resolve("../support/actors/hostile.ts") },
-  undefined,
   PATIENT_MS,
 );
 // What Deno itself loads late is there before any look.

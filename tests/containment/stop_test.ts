@@ -8,11 +8,10 @@ let field: Arena;
 let roomy: Arena;
 Deno.test.beforeAll(async () => {
   field = await arena();
-  roomy = await arena({}, { bwrap: true, prlimit: false });
+  roomy = await field.on({ bwrap: true, prlimit: false });
 });
 Deno.test.afterAll(async () => {
   await field[Symbol.asyncDispose]();
-  await roomy[Symbol.asyncDispose]();
 });
 
 /** A module with one function, `spin`, that is `loop br 0 end`. */
