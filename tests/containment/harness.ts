@@ -51,6 +51,15 @@ export interface Ended {
   readonly reason: string | null;
 }
 
+/** An actor's task failed at each of its attempts, for this reason. */
+export function assertFailed(ended: Ended, reason: RegExp): void {
+  assert.equal(ended.status, "failed");
+  assert.equal(ended.result, null);
+  assert.match(ended.reason!, /^Failed 3 times at go: /);
+  assert.match(ended.reason!, reason);
+  assert.ok(ended.reason!.length < 3_000, "the reason is kept short");
+}
+
 export interface Attack {
   readonly input?: unknown;
   readonly grants?: Grants;
@@ -147,14 +156,13 @@ async function watching<T>(
   const done = await ended(kernel, bystander.address);
   assert.deepEqual(done, { status: "done", result: String(STEPS), reason: null });
   await until(
-    "the end of every process that the offender had",
-    async () => (await processesOf(folder)).length <= before.length + SPARES,
-    GONE_MS,
-  );
-  // The call took the warm tool cell that was counted before; what is left may be the next, no more.
-  await until(
-    "the end of every tool cell but a warm one",
-    async () => (await toolProcesses(folder)).length <= SPARES,
+    "the end of every process that the offender had, and of every tool cell but a warm one",
+    async () => {
+      const left = await processesOf(folder);
+      // The call took the warm tool cell that was counted before; what is left may be the next, no more.
+      return left.length <= before.length + SPARES &&
+        left.filter(({ args }) => args.includes(toolsOf(folder))).length <= SPARES;
+    },
     GONE_MS,
   );
   return result;
@@ -212,8 +220,11 @@ export interface ToolProcess {
 
 /** Every process of the tool cells of the arena with this folder, whoever its parent is by now. */
 export async function toolProcesses(folder: string): Promise<ToolProcess[]> {
-  return (await processes()).filter(({ args }) => args.includes(`${folder}/tool-`));
+  return (await processes()).filter(({ args }) => args.includes(toolsOf(folder)));
 }
+
+/** What every tool cell of a folder has in its arguments. */
+const toolsOf = (folder: string) => `${folder}/tool-`;
 
 /** Every process of this folder's cells, and all that is below them. */
 async function processesOf(folder: string): Promise<Running[]> {
