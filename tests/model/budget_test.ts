@@ -5,9 +5,10 @@ import { NANO } from "../../runtime/core/model/budget.ts";
 import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Budget } from "../../runtime/core/protocol.ts";
 import type { TestKernel } from "../support/kernel.ts";
-import { finished } from "../support/agents.ts";
+import { finished, ownAgent } from "../support/agents.ts";
 import { call, events, stream } from "../support/messages_server.ts";
-import { end, talk } from "../support/talk.ts";
+import { end } from "../support/talk.ts";
+import { talksInTurn } from "../support/talks_in_turn.ts";
 import { until } from "../support/until.ts";
 
 /** A token in costs 3, out 15 millionths of a dollar. */
@@ -16,13 +17,20 @@ const MODELS: ModelTable = new Map([
   ["the-default-one", { context_tokens: 200_000, output_tokens: 2_000, web: false, price: PRICE }],
 ]);
 
-async function begin(kernel: TestKernel, budget: Budget, instruction = "x"): Promise<string> {
-  const { id } = await kernel.submit({
-    instruction,
-    agent: "generalist",
-    after_task: "none",
-    budget,
-  });
+/** The model of `unpriced` has no price. */
+const talk = talksInTurn({
+  models: MODELS,
+  slots: 60,
+  onOpen: async ({ commit }) => void await commit([ownAgent("unpriced", { model: "strong" })]),
+});
+
+/** Begins a task `x` of `generalist`, unless another is meant. */
+async function begin(
+  kernel: TestKernel,
+  budget: Budget,
+  { instruction = "x", agent = "generalist" } = {},
+): Promise<string> {
+  const { id } = await kernel.submit({ instruction, agent, after_task: "none", budget });
   return id;
 }
 
@@ -61,7 +69,7 @@ Deno.test("a budget of tokens and dollars is never exceeded by fifty calls at on
   let most_under_way = 0;
   const promises: { tokens: number; cost_nano: number }[] = [];
   let tree = "";
-  await using one = await talk(async ({ task, turn, body }) => {
+  await using one = talk(async ({ task, turn, body }) => {
     if (task !== "child") {
       const starts = task === "parent" ? ["half a", "half b"] : [];
       const children = starts.length > 0 ? starts : Array(25).fill("child");
@@ -78,8 +86,8 @@ Deno.test("a budget of tokens and dollars is never exceeded by fifty calls at on
     under_way--;
     const used = { input_tokens: JSON.stringify(body).length, output_tokens: body.max_tokens };
     return stream(counted(events(end("done"), "tool_use"), used));
-  }, { models: MODELS, slots: 60 });
-  tree = await begin(one.kernel, budget, "parent");
+  });
+  tree = await begin(one.kernel, budget, { instruction: "parent" });
   const { status } = await ended(one.kernel, tree);
   const { used } = await accountOf(one.kernel.read, tree, "");
   assert.ok(most_under_way > 10, `only ${most_under_way} calls at once`);
@@ -95,30 +103,27 @@ Deno.test("a budget of tokens and dollars is never exceeded by fifty calls at on
 });
 
 Deno.test("a call that could exceed the budget is not made, and the reply before it is what is left", async () => {
-  await using one = await talk(() => [
-    { type: "text", text: "As far as I came" },
-    call("call_1", "list_files", {}),
-  ], { models: MODELS });
   // Room for the first call, and not for a second one beside what the first has used.
   const tokens = 40_000;
   const used = { input_tokens: 38_000, output_tokens: 10 };
-  await using other = await talk(() =>
+  await using one = talk(() =>
     stream(counted(
       events([{ type: "text", text: "As far as I came" }, call("c", "list_files", {})], "tool_use"),
       used,
-    )), { models: MODELS });
-  const tree = await ended(other.kernel, await begin(other.kernel, { tokens }));
+    ))
+  );
+  const tree = await ended(one.kernel, await begin(one.kernel, { tokens }));
   assert.equal(tree.status, "failed");
   assert.match(tree.reason!, /budget is used up: 38010 of 40000 tokens are gone/);
   assert.equal(tree.result, "As far as I came");
-  assert.equal(other.asked.length, 1);
+  assert.equal(one.asked.length, 1);
   const none = await ended(one.kernel, await begin(one.kernel, { tokens: 100 }));
   assert.match(none.reason!, /budget is used up: 0 of 100 tokens are gone/);
-  assert.equal(one.asked.length, 0);
+  assert.equal(one.asked.length, 1);
 });
 
 Deno.test("a reply is given no more tokens than the budget has left", async () => {
-  await using one = await talk(() => end("over"), { models: MODELS });
+  await using one = talk(() => end("over"));
   await one.run("to see how long the prompt is");
   const prompt = JSON.stringify(one.asked[0].body).length;
   await ended(one.kernel, await begin(one.kernel, { tokens: prompt + 1_500 + 1_000 }));
@@ -128,11 +133,13 @@ Deno.test("a reply is given no more tokens than the budget has left", async () =
 });
 
 Deno.test("a budget in dollars refuses a model whose price nobody knows, and one in tokens does not", async () => {
-  await using one = await talk(() => end("over"));
-  const dollars = await ended(one.kernel, await begin(one.kernel, { cost_usd: 100 }));
-  assert.match(dollars.reason!, /the price of the-default-one is unknown/);
+  await using one = talk(() => end("over"));
+  const run = async (budget: Budget) =>
+    await ended(one.kernel, await begin(one.kernel, budget, { agent: "unpriced" }));
+  const dollars = await run({ cost_usd: 100 });
+  assert.match(dollars.reason!, /the price of the-strong-one is unknown/);
   assert.equal(one.asked.length, 0);
-  const tokens = await ended(one.kernel, await begin(one.kernel, { tokens: 1_000_000 }));
+  const tokens = await run({ tokens: 1_000_000 });
   assert.equal(tokens.result, "over");
 });
 
@@ -143,12 +150,11 @@ Deno.test("what a call cost is written down by its kinds of tokens, and unknown 
     cache_creation_input_tokens: 10,
     output_tokens: 50,
   };
-  const answer = () => stream(counted(events(end("over"), "tool_use"), used));
-  await using priced = await talk(answer, { models: MODELS });
-  await using unknown = await talk(answer);
-  const usage = async ({ kernel, run }: typeof priced) => {
-    const { id } = await run("x");
-    return await kernel.read.selectFrom("tasks")
+  await using one = talk(() => stream(counted(events(end("over"), "tool_use"), used)));
+  const usage = async (agent: string) => {
+    const id = await begin(one.kernel, {}, { agent });
+    await finished(one.kernel, id);
+    return await one.kernel.read.selectFrom("tasks")
       .select(["input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"])
       .select(["cost_nano", "unpriced_calls"]).where("tree_id", "=", id)
       .executeTakeFirstOrThrow();
@@ -160,19 +166,19 @@ Deno.test("what a call cost is written down by its kinds of tokens, and unknown 
     output_tokens: 50,
   };
   const cost_nano = 100 * 3_000 + 1_000 * 300 + 10 * 3_750 + 50 * 15_000;
-  assert.deepEqual(await usage(priced), { ...tokens, cost_nano, unpriced_calls: 0 });
-  assert.deepEqual(await usage(unknown), { ...tokens, cost_nano: 0, unpriced_calls: 1 });
+  assert.deepEqual(await usage("generalist"), { ...tokens, cost_nano, unpriced_calls: 0 });
+  assert.deepEqual(await usage("unpriced"), { ...tokens, cost_nano: 0, unpriced_calls: 1 });
 });
 
 Deno.test("nothing stays set aside once a tree is over, whatever became of its calls", async () => {
   let asked = 0;
-  await using one = await talk(() => {
+  await using one = talk(() => {
     asked++;
     if (asked === 1) {
       return stream(events([{ type: "text", text: "half" }], "end_turn").slice(0, 3));
     }
     return end("over");
-  }, { models: MODELS });
+  });
   const id = await begin(one.kernel, { tokens: 1_000_000 });
   assert.equal((await ended(one.kernel, id)).result, "over");
   assert.deepEqual((await accountOf(one.kernel.read, id, "")).reserved, {
@@ -185,7 +191,7 @@ Deno.test("nothing stays set aside once a tree is over, whatever became of its c
 });
 
 Deno.test("what was set aside for a call that a crash cut off is never given out again", async () => {
-  await using one = await talk(() => end("over"), { models: MODELS });
+  await using one = talk(() => end("over"));
   const { store } = one.kernel;
   const { id } = await one.run("x");
   const row = {

@@ -12,11 +12,14 @@ import {
   reply,
   text,
 } from "../support/messages_server.ts";
-import { end, talk } from "../support/talk.ts";
+import { end } from "../support/talk.ts";
+import { talksInTurn } from "../support/talks_in_turn.ts";
 import { until } from "../support/until.ts";
 
+const talk = talksInTurn();
+
 Deno.test("a three-level tree with subtasks side by side is done by a real model's replies", async () => {
-  await using one = await talk(({ agent, task, turn, body }) => {
+  await using one = talk(({ agent, task, turn, body }) => {
     assert.equal(agent, "generalist");
     const [, level] = /level (\d)/.exec(task)!;
     if (level === "3") return end(`leaf ${task.slice(-1)}`);
@@ -45,7 +48,7 @@ Deno.test("a three-level tree with subtasks side by side is done by a real model
 
 Deno.test("the results of several calls stand in the order of the calls, whichever was there first", async () => {
   const first = Promise.withResolvers<Block[]>();
-  await using one = await talk(({ task, turn }) => {
+  await using one = talk(({ task, turn }) => {
     if (task === "first") return first.promise;
     if (task === "second") {
       // The one that was called first ends last.
@@ -70,10 +73,10 @@ Deno.test("the results of several calls stand in the order of the calls, whichev
 });
 
 Deno.test("a request marks tools, system and its last two turns for the provider's cache", async () => {
-  await using one = await talk(({ turn }) =>
+  await using one = talk(({ turn }) =>
     turn < 3 ? [call(`call_${turn}`, "list_files", {})] : end("over")
   );
-  await one.run("look three times");
+  const { id } = await one.run("look three times");
   const marked = (blocks: Block[]) =>
     blocks.flatMap(({ cache_control }, index) => cache_control ? [index] : []);
   for (const { body } of one.asked) {
@@ -90,14 +93,13 @@ Deno.test("a request marks tools, system and its last two turns for the provider
   const prefix = (asked: Asked) =>
     JSON.stringify([asked.body.tools, asked.body.system, asked.body.messages[0].content[0].text]);
   assert.equal(new Set(one.asked.map(prefix)).size, 1);
-  const { input_tokens } = await one.kernel.read.selectFrom("tasks").select("input_tokens")
-    .executeTakeFirstOrThrow();
+  const [{ input_tokens }] = await one.tasks(id);
   assert.equal(input_tokens, 4 * (7 + 3));
 });
 
 Deno.test("thinking is given back with its signature, as it came", async () => {
   const thought = { type: "thinking", thinking: "let me see", signature: "signed" };
-  await using one = await talk(({ turn }) =>
+  await using one = talk(({ turn }) =>
     turn === 0 ? [thought, call("call_1", "list_files", {})] : end("over")
   );
   await one.run("think");
@@ -106,7 +108,7 @@ Deno.test("thinking is given back with its signature, as it came", async () => {
 
 Deno.test("why a reply stops decides how its task goes on", async (t) => {
   let answer: Answer = () => [];
-  await using one = await talk((asked) => answer(asked));
+  await using one = talk((asked) => answer(asked));
 
   await t.step("a refusal ends the task with the model's words", async () => {
     answer = () => reply([text("I would rather not")], "refusal");
@@ -146,7 +148,7 @@ Deno.test("why a reply stops decides how its task goes on", async (t) => {
 });
 
 Deno.test("a reply of text alone is asked to go on, and no empty text is ever given back", async () => {
-  await using one = await talk(({ turn }) =>
+  await using one = talk(({ turn }) =>
     turn === 0 ? [] : turn === 1 ? [text("I am done")] : end("over")
   );
   assert.equal((await one.run("x")).result, "over");
@@ -161,7 +163,7 @@ Deno.test("a reply of text alone is asked to go on, and no empty text is ever gi
 Deno.test("the text of a reply is shown as it comes", async () => {
   const parts = events([text("a thought in two halves"), ...end("over")], "tool_use");
   const slow = openStream(parts.slice(0, 3));
-  await using one = await talk(() => slow.response);
+  await using one = talk(() => slow.response);
   const id = await one.begin("x");
   const { root_id } = await one.kernel.read.selectFrom("trees").select("root_id")
     .where("id", "=", id).executeTakeFirstOrThrow();

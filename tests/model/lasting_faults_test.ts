@@ -7,17 +7,23 @@ import {
   call,
   events,
   failure,
+  messagesServer,
   openStream,
   reply,
   stream,
   text,
 } from "../support/messages_server.ts";
-import { end, talk } from "../support/talk.ts";
+import { rows } from "../support/long.ts";
+import { end, line } from "../support/talk.ts";
+import { talksInTurn } from "../support/talks_in_turn.ts";
 import { until } from "../support/until.ts";
+
+const log: string[] = [];
+const talk = talksInTurn({ log: (line) => void log.push(line) });
 
 Deno.test("a fault that lasts ends its task at once, with the reason, after one request", async (t) => {
   let refused = () => failure(500, "api_error", "");
-  await using one = await talk(() => refused());
+  await using one = talk(() => refused());
   for (
     const [what, status, type, said] of [
       ["a wrong key", 401, "authentication_error", /does not accept the key.*no such key/],
@@ -39,6 +45,15 @@ Deno.test("a fault that lasts ends its task at once, with the reason, after one 
 });
 
 const UNUSABLE: readonly [what: string, refused: () => Response, said: RegExp][] = [
+  [
+    "a wrong key that is told in the middle of a stream",
+    () =>
+      stream([
+        ...events([text("half")], "end_turn").slice(0, 3),
+        ["error", { error: { type: "authentication_error", message: "revoked" } }],
+      ]),
+    /does not accept the key .*: revoked/,
+  ],
   [
     "a wrong key (401)",
     () => failure(401, "authentication_error", "invalid bearer token"),
@@ -77,22 +92,24 @@ const UNUSABLE: readonly [what: string, refused: () => Response, said: RegExp][]
       }),
     /wants to be paid first: The organization has crossed its threshold/,
   ],
-  [
-    "a wrong key that is told in the middle of a stream",
-    () =>
-      stream([
-        ...events([text("half")], "end_turn").slice(0, 3),
-        ["error", { error: { type: "authentication_error", message: "revoked" } }],
-      ]),
-    /does not accept the key .*: revoked/,
-  ],
 ];
+
+Deno.test("whatever it is that a provider refuses every call for, it concerns the whole tree", async () => {
+  let refused = UNUSABLE[0][1];
+  await using server = messagesServer(() => refused());
+  for (const [what, now, said] of UNUSABLE) {
+    refused = now;
+    const answer = await line(server.url).ask();
+    assert.ok("failed" in answer, what);
+    assert.equal(answer.concerns, "tree", what);
+    assert.match(answer.failed, said);
+  }
+});
 
 Deno.test("a provider that refuses every call stops the whole tree, what runs beside it too, and is not asked again", async (t) => {
   let answer: Answer = () => [];
-  const log: string[] = [];
-  await using one = await talk((asked) => answer(asked), { log: (line) => void log.push(line) });
-  for (const [what, refused, said] of UNUSABLE) {
+  await using one = talk((asked) => answer(asked));
+  for (const [what, refused, said] of rows(UNUSABLE)) {
     await t.step(what, async () => {
       const beside = openStream(events([text("half")], "end_turn").slice(0, 3));
       let id = "";
@@ -129,7 +146,7 @@ Deno.test("a provider that refuses every call stops the whole tree, what runs be
 Deno.test("a request that fails ends its own task alone, and the one above it goes on", async (t) => {
   let refused = () => failure(500, "api_error", "");
   let times = 0;
-  await using one = await talk(({ task, turn, body }) => {
+  await using one = talk(({ task, turn, body }) => {
     if (task === "refused") {
       times++;
       return refused();
@@ -161,7 +178,7 @@ const TOO_LONG = "prompt is too long: 200251 tokens > 200000 maximum";
 Deno.test("a prompt that is too long has its older turns summarised, and the task goes on", async () => {
   const long = "what I have seen so far. ".repeat(1_000);
   const asked: Asked[] = [];
-  await using one = await talk((one) => {
+  await using one = talk((one) => {
     asked.push(one);
     const { body } = one;
     if (body.tool_choice?.type === "none") return [text("I listed the files five times.")];
@@ -193,7 +210,7 @@ Deno.test("a prompt that is too long has its older turns summarised, and the tas
 });
 
 Deno.test("a prompt that is too long at the very first turn fails its task with the reason", async () => {
-  await using one = await talk(() => failure(400, "invalid_request_error", TOO_LONG));
+  await using one = talk(() => failure(400, "invalid_request_error", TOO_LONG));
   const { status, reason } = await one.run("x");
   assert.equal(status, "failed");
   assert.match(reason!, /too long for the model's provider: prompt is too long: 200251 tokens/);
@@ -201,7 +218,7 @@ Deno.test("a prompt that is too long at the very first turn fails its task with 
 });
 
 Deno.test("a prompt that is too long even for its summary fails its task with the reason", async () => {
-  await using one = await talk(({ turn }) =>
+  await using one = talk(({ turn }) =>
     turn < 2
       ? [text("much ".repeat(5_000)), call(`call_${turn}`, "list_files", {})]
       : failure(400, "invalid_request_error", TOO_LONG)

@@ -12,7 +12,10 @@ import {
   openStream,
 } from "../support/messages_server.ts";
 import { end, type Talk, talk } from "../support/talk.ts";
+import { talksInTurn } from "../support/talks_in_turn.ts";
 import { until } from "../support/until.ts";
+
+const inTurn = talksInTurn();
 
 const REPLY: Block[] = [
   { type: "thinking", thinking: "let me think", signature: "signed" },
@@ -34,7 +37,7 @@ interface Delta {
 /** A talk whose first reply comes event by event, as the test wants it. */
 async function held(): Promise<Talk & { readonly reply: OpenStream; readonly id: string }> {
   const reply = openStream([]);
-  const one = await talk(({ turn }) => turn === 0 ? reply.response : end("over"));
+  const one = inTurn(({ turn }) => turn === 0 ? reply.response : end("over"));
   const id = await one.begin("write");
   await until("the question", () => one.asked.length === 1);
   return Object.assign(one, { reply, id });
@@ -128,7 +131,7 @@ Deno.test("who joins in the middle of a reply is told all of it from its beginni
 
 Deno.test("a reply that begins anew is told as a new attempt, and who waits is told why", async () => {
   let asked = 0;
-  await using one = await talk(() => {
+  await using one = inTurn(() => {
     if (++asked === 1) {
       const broken = openStream(events([{ type: "text", text: "half" }], "end_turn").slice(0, 3));
       broken.end();

@@ -1,10 +1,10 @@
 /** The provider's own tools for the web: offered where an agent may use them, given back as they came. */
 import assert from "node:assert/strict";
-import { addAgent } from "../../db/definitions.ts";
 import type { ModelTable } from "../../runtime/core/model/facts.ts";
-import { finished } from "../support/agents.ts";
+import { finished, ownAgent } from "../support/agents.ts";
 import { type Asked, type Block, call, events, stream, text } from "../support/messages_server.ts";
-import { end, type Talk, talk } from "../support/talk.ts";
+import { end, type Talk } from "../support/talk.ts";
+import { talksInTurn } from "../support/talks_in_turn.ts";
 
 const PRICE = { input: 0, cache_write: 0, cache_read: 0, output: 0, web_search: 10_000_000 };
 const facts = { context_tokens: 1_000_000, output_tokens: 2_000, web: true, price: PRICE };
@@ -26,23 +26,16 @@ const SEARCHED: Block[] = [
   { ...text("It is out."), citations: [] },
 ];
 
+/** The model of `searcher` has the provider's tools, that of `local_searcher` has none. */
+const talk = talksInTurn({
+  models: MODELS,
+  onOpen: async ({ commit }) => {
+    const local = { web_search: true, model: "strong" } as const;
+    await commit([ownAgent("searcher", { web_search: true }), ownAgent("local_searcher", local)]);
+  },
+});
+
 async function ask({ kernel }: Talk, agent: string, budget = {}): Promise<string> {
-  await kernel.store.commit([addAgent(
-    {
-      name: "searcher",
-      description: "Searches.",
-      instruction: "Search.",
-      tools: [],
-      documents: [],
-      web_search: true,
-      model: "default",
-      after_task: false,
-      limits: {},
-    },
-    1,
-    "person",
-    1,
-  )]);
   const { id } = await kernel.submit({ instruction: "x", agent, after_task: "none", budget });
   await finished(kernel, id);
   return id;
@@ -51,7 +44,7 @@ async function ask({ kernel }: Talk, agent: string, budget = {}): Promise<string
 const offered = ({ body }: Asked) => body.tools.slice(0, 2).map(({ type }: Block) => type);
 
 Deno.test("an agent that may use the web is offered the provider's tools, and what they gave is given back", async () => {
-  await using one = await talk(({ turn }) =>
+  await using one = talk(({ turn }) =>
     turn === 0
       ? stream(
         events([...SEARCHED, call("call_1", "list_agents", {})], "tool_use").map(
@@ -64,7 +57,8 @@ Deno.test("an agent that may use the web is offered the provider's tools, and wh
               : [type, data],
         ),
       )
-      : end("found"), { models: MODELS });
+      : end("found")
+  );
   const id = await ask(one, "searcher");
   assert.equal((await one.tree(id)).result, "found");
   assert.deepEqual(offered(one.asked[0]), ["web_search_20250305", "web_fetch_20250910"]);
@@ -76,17 +70,17 @@ Deno.test("an agent that may use the web is offered the provider's tools, and wh
 });
 
 Deno.test("an agent that may not use the web, and a model without such tools, are not offered them", async () => {
-  await using one = await talk(() => end("over"), { models: MODELS });
+  await using one = talk(() => end("over"));
   await ask(one, "generalist");
-  await using local = await talk(() => end("over"));
-  await ask(local, "searcher");
-  for (const asked of [...one.asked, ...local.asked]) {
+  await ask(one, "local_searcher");
+  assert.deepEqual(one.asked.map(({ body }) => body.model), ["the-default-one", "the-strong-one"]);
+  for (const asked of one.asked) {
     assert.ok(!offered(asked).some((type: string) => type?.startsWith("web_")));
   }
 });
 
 Deno.test("a budget that what the web may add does not fit into makes the call without it", async () => {
-  await using one = await talk(() => end("over"), { models: MODELS });
+  await using one = talk(() => end("over"));
   const id = await ask(one, "searcher", { tokens: 60_000 });
   assert.equal((await one.tree(id)).result, "over");
   assert.ok(!offered(one.asked[0]).includes("web_search_20250305"));

@@ -1,9 +1,10 @@
 /** A kernel with the seeds, whose agents say what the test tells them to. */
-import { seeding } from "../../db/seeding.ts";
+import { addAgent } from "../../db/definitions.ts";
+import type { Statement } from "../../db/unit.ts";
+import type { AgentDefinition } from "../../runtime/core/definitions.ts";
 import type { PlayedTurn } from "../../runtime/core/model/offline.ts";
 import type { TestKernel, TestOptions } from "./kernel.ts";
 import { PERSON } from "../../runtime/core/command.ts";
-import { readSeeds } from "../../seeds/mod.ts";
 import { startKernel } from "./kernel.ts";
 import { until } from "./until.ts";
 
@@ -33,12 +34,25 @@ export async function startAgents(
       timeout_seconds: null,
       roles,
     }],
-    onOpen: async (store) => {
-      if (store.created) {
-        await store.commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
-      }
-    },
+    database: "seeded",
   });
+}
+
+/** Adds an agent of the test's own, which has no tool but those of every agent. */
+export function ownAgent(name: string, differing: Partial<AgentDefinition> = {}): Statement {
+  const agent: AgentDefinition = {
+    name,
+    description: "An agent of the test.",
+    instruction: "Do as the test says.",
+    tools: [],
+    documents: [],
+    web_search: false,
+    model: "default",
+    after_task: false,
+    limits: {},
+    ...differing,
+  };
+  return addAgent(agent, 1, "person", 1);
 }
 
 /** Begins a task of the script. */

@@ -14,12 +14,15 @@ import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";
 import type { AtWork, Kernel } from "../../runtime/kernel.ts";
 import { type Clock, systemClock } from "../../runtime/ports.ts";
 import { type Machine, type RealPorts, realPorts } from "../../runtime/real_ports.ts";
+import { type Content, newDatabase } from "./database.ts";
 
 export interface TestOptions extends Partial<Omit<Machine, "kinds" | "patience">> {
   readonly containment?: Containment;
   readonly slots?: number;
   readonly patience?: Partial<Patience>;
   readonly predecessor_died?: boolean;
+  /** Of a database that is not there yet. */
+  readonly database?: Content;
   readonly onOpen?: BootConfig["onOpen"];
   /** What the kernel goes by; its processes go by the machine's. */
   readonly clock?: Clock;
@@ -55,16 +58,19 @@ export async function startKernel(
   const {
     slots = 3,
     containment = "as_available",
+    database = "empty",
     onOpen,
     between,
     clock = systemClock,
     predecessor_died: _,
     ...differing
   } = options;
+  const path = `${folder}/troupe.db`;
+  await newDatabase(path, database);
   const layers: Layers = options.layers ?? await probeLayers();
   const patience = { ...PATIENCE, ...options.patience };
   const machine: Machine = {
-    database_url: `file:${folder}/troupe.db`,
+    database_url: `file:${path}`,
     workspaces: `${folder}/workspaces`,
     sockets: folder,
     scratch: `${folder}/scratch`,

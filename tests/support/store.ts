@@ -1,12 +1,11 @@
 /** A real database in a folder of its own, with a tree to write about. */
 import assert from "node:assert/strict";
-import { seeding } from "../../db/seeding.ts";
 import { openStore, type Store } from "../../db/store.ts";
 import { Rows, type Unit } from "../../db/unit.ts";
 import { begin } from "../../runtime/commands/begin.ts";
 import { PERSON, type VerbOf } from "../../runtime/core/command.ts";
 import { type Clock, ulids } from "../../runtime/ports.ts";
-import { readSeeds } from "../../seeds/mod.ts";
+import { newDatabase } from "./database.ts";
 import { tempFolder } from "./folder.ts";
 
 export interface TempStore extends AsyncDisposable {
@@ -21,14 +20,15 @@ export interface TempStore extends AsyncDisposable {
 /** An empty database, or one with the seeds. */
 export async function tempStore({ seeded = false } = {}): Promise<TempStore> {
   const folder = await tempFolder();
-  const url = `file:${folder.path}/troupe.db`;
+  const path = `${folder.path}/troupe.db`;
+  await newDatabase(path, seeded ? "seeded" : "empty");
+  const url = `file:${path}`;
   const store = await openStore(url);
   const commit = async (unit: Unit) => {
     const result = await store.commit(unit);
     assert.ok(result.ok, result.ok ? "" : result.reason);
     return result.rows;
   };
-  if (seeded) await commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
   return {
     store,
     url,

@@ -1,6 +1,5 @@
 /** A conversation with a real model, whose answers are a function of the test's. */
 import { enqueue } from "../../db/envelopes.ts";
-import { seeding } from "../../db/seeding.ts";
 import type {
   ModelCall,
   ModelFailure,
@@ -10,14 +9,13 @@ import type {
 } from "../../runtime/core/model/messages.ts";
 import type { ModelTable } from "../../runtime/core/model/facts.ts";
 import type { Message } from "../../runtime/core/protocol.ts";
-import type { TestKernel } from "./kernel.ts";
+import type { TestKernel, TestOptions } from "./kernel.ts";
 import type { Cassette } from "../../runtime/model/cassette.ts";
 import { Lanes } from "../../runtime/model/lanes.ts";
 import { Tries } from "../../runtime/model/tries.ts";
 import { PATIENCE, type Patience } from "../../runtime/core/model/patience.ts";
 import { connect } from "../../runtime/model/provider.ts";
 import { type Clock, systemClock, systemRandom } from "../../runtime/ports.ts";
-import { readSeeds } from "../../seeds/mod.ts";
 import { finished } from "./agents.ts";
 import { tempFolder } from "./folder.ts";
 import { startKernel } from "./kernel.ts";
@@ -65,6 +63,7 @@ export interface Differing {
   readonly clock?: Clock;
   readonly cassette?: Cassette;
   readonly log?: (line: string) => void;
+  readonly onOpen?: TestOptions["onOpen"];
 }
 
 /** A kernel whose model is a function, or a server of another making. */
@@ -77,9 +76,7 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
     agent: import.meta.resolve("../../actors/agent.ts"),
   }, {
     provider: { base_url: url ?? server.url, models: NAMES },
-    onOpen: async (store) => {
-      await store.commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
-    },
+    database: "seeded",
     ...options,
     // What is waited for is tested by hand; here nobody has the time.
     patience: { retry_first_ms: 1, ...options.patience },
