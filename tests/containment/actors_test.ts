@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
 import { until } from "../support/until.ts";
-import { longTest, rows } from "../support/long.ts";
+import { LONG, longTest } from "../support/long.ts";
 import { weighed } from "../support/machine.ts";
-import { type Arena, arena, type Ended } from "./harness.ts";
+import { type Arena, arena, assertFailed } from "./harness.ts";
 
 const actors = (name: string) => import.meta.resolve(`../support/actors/${name}.ts`);
 const KINDS = {
@@ -15,21 +15,19 @@ const KINDS = {
   spins_on_load: actors("spins_on_load"),
 };
 
-const field = await arena(KINDS);
-await allCells(field);
-Deno.test.afterAll(async () => await field[Symbol.asyncDispose]());
+let field: Arena;
+// Every test is of the long task: without it there is nothing to begin.
+if (LONG) {
+  Deno.test.beforeAll(async () => {
+    field = await arena(KINDS);
+    await allCells(field);
+  });
+  Deno.test.afterAll(async () => await field[Symbol.asyncDispose]());
+}
 
 /** The cells that an arena keeps for its slots have started. */
 async function allCells({ kernel }: Arena): Promise<void> {
   await until("the cells of 60 slots", () => kernel.cells.size.cells === 4);
-}
-
-function assertFailed(ended: Ended, reason: RegExp): void {
-  assert.equal(ended.status, "failed");
-  assert.equal(ended.result, null);
-  assert.match(ended.reason!, /^Failed 3 times at go: /);
-  assert.match(ended.reason!, reason);
-  assert.ok(ended.reason!.length < 3_000, "the reason is kept short");
 }
 
 /** CPU time of all cells, in ms. */
@@ -47,59 +45,6 @@ async function workerThreads({ kernel }: Arena): Promise<number> {
 async function ps(...args: string[]): Promise<string[]> {
   const { stdout } = await new Deno.Command("ps", { args }).output();
   return new TextDecoder().decode(stdout).trim().split("\n").map((line) => line.trim());
-}
-
-const BREAKS = /its answer breaks the schema/;
-const FAILING: Record<string, RegExp> = {
-  "throws an error": /on purpose/,
-  "throws null": /null/,
-  "throws a symbol": /Symbol/,
-  "throws an object that throws": /./,
-  "overflows the stack": /call stack/,
-  "returns nothing": /undefined/,
-  "returns a promise": BREAKS,
-  "returns a circle": /circular/,
-  "returns a huge state": BREAKS,
-  "returns a state larger than a frame": /over the limit/,
-  "returns 65 effects": BREAKS,
-  "returns an effect that there is not": BREAKS,
-  "returns an effect with more fields": BREAKS,
-  "returns a timer before now": BREAKS,
-  "starts a subtask by itself": BREAKS,
-  "ends as something else": BREAKS,
-  "ends with a huge result": BREAKS,
-  "sends to nobody": /could not be settled/,
-  "posts a number": /something else than text/,
-  "posts its memory": /something else than text/,
-  "posts what is no JSON": BREAKS,
-  "posts a text larger than a frame": /over the limit/,
-  "signals another process": /Requires run access/,
-  "reads a file": /Requires read access/,
-  "reads its memory through /proc": /Requires (read|all) access/,
-  "reads the environment": /Requires env access/,
-  "starts a process": /Requires run access/,
-  "starts a worker with more rights": /permissions/,
-};
-
-/** A few side by side, all at the first one's turn: most of each is the pause between attempts. */
-let failing: Promise<Map<string, Ended>> | undefined;
-
-async function attackAll(): Promise<Map<string, Ended>> {
-  const ended = new Map<string, Ended>();
-  const left = [...rows(Object.keys(FAILING))];
-  const attack = async () => {
-    for (let how = left.shift(); how; how = left.shift()) {
-      ended.set(how, await field.attackAs("hostile", { how }));
-    }
-  };
-  await Promise.all([attack(), attack(), attack(), attack()]);
-  return ended;
-}
-
-for (const [how, reason] of rows(Object.entries(FAILING))) {
-  Deno.test(`an actor that ${how} fails after three attempts`, async () => {
-    assertFailed((await (failing ??= attackAll())).get(how)!, reason);
-  });
 }
 
 longTest(

@@ -1,11 +1,10 @@
-/** Keys that reach for prototypes, in what tools and actors hand to the kernel. */
+/** What tools and actors hand to the kernel: keys that reach for prototypes, and answers that are none. */
 import assert from "node:assert/strict";
 import { rows } from "../support/long.ts";
-import { arena, PATIENT_MS } from "./harness.ts";
+import { arena, assertFailed, type Ended, PATIENT_MS } from "./harness.ts";
 
 const field = await arena(
   { hostile: import.meta.resolve("../support/actors/hostile.ts") },
-  undefined,
   PATIENT_MS,
 );
 // What Deno itself loads late is there before any look.
@@ -151,5 +150,58 @@ for (const [what, [json, reason]] of rows(Object.entries(REFUSED))) {
       assert.match(ended.reason!, /^Failed 3 times at go: /);
       assert.match(ended.reason!, reason);
     });
+  });
+}
+
+const BREAKS = /its answer breaks the schema/;
+const FAILING: Record<string, RegExp> = {
+  "throws an error": /on purpose/,
+  "throws null": /null/,
+  "throws a symbol": /Symbol/,
+  "throws an object that throws": /./,
+  "overflows the stack": /call stack/,
+  "returns nothing": /undefined/,
+  "returns a promise": BREAKS,
+  "returns a circle": /circular/,
+  "returns a huge state": BREAKS,
+  "returns a state larger than a frame": /over the limit/,
+  "returns 65 effects": BREAKS,
+  "returns an effect that there is not": BREAKS,
+  "returns an effect with more fields": BREAKS,
+  "returns a timer before now": BREAKS,
+  "starts a subtask by itself": BREAKS,
+  "ends as something else": BREAKS,
+  "ends with a huge result": BREAKS,
+  "sends to nobody": /could not be settled/,
+  "posts a number": /something else than text/,
+  "posts its memory": /something else than text/,
+  "posts what is no JSON": BREAKS,
+  "posts a text larger than a frame": /over the limit/,
+  "signals another process": /Requires run access/,
+  "reads a file": /Requires read access/,
+  "reads its memory through /proc": /Requires (read|all) access/,
+  "reads the environment": /Requires env access/,
+  "starts a process": /Requires run access/,
+  "starts a worker with more rights": /permissions/,
+};
+
+/** A few side by side, all at the first one's turn: most of each is the pause between attempts. */
+let failing: Promise<Map<string, Ended>> | undefined;
+
+async function attackAll(): Promise<Map<string, Ended>> {
+  const ended = new Map<string, Ended>();
+  const left = [...rows(Object.keys(FAILING))];
+  const attack = async () => {
+    for (let how = left.shift(); how; how = left.shift()) {
+      ended.set(how, await field.attackAs("hostile", { how }));
+    }
+  };
+  await Promise.all([attack(), attack(), attack(), attack()]);
+  return ended;
+}
+
+for (const [how, reason] of rows(Object.entries(FAILING))) {
+  Deno.test(`an actor that ${how} fails after three attempts`, async () => {
+    assertFailed((await (failing ??= attackAll())).get(how)!, reason);
   });
 }

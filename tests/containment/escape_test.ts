@@ -5,13 +5,11 @@ import { longTest, rows } from "../support/long.ts";
 import { type Arena, arena, DEADLINE_MS, PATIENT_MS } from "./harness.ts";
 import { assertRefused, NO_BWRAP, NO_LAYERS, outside, SECRET, tries } from "./outside.ts";
 
-/** With all that this machine has, and as on one without namespaces. */
-const whole = await arena({}, undefined, PATIENT_MS);
-const bare = await arena({}, NO_BWRAP, PATIENT_MS);
-Deno.test.afterAll(async () => {
-  await whole[Symbol.asyncDispose]();
-  await bare[Symbol.asyncDispose]();
-});
+/** With all that this machine has, as on one without namespaces, and as on one with nothing at all. */
+const whole = await arena({}, PATIENT_MS);
+const bare = await whole.on(NO_BWRAP);
+const alone = await whole.on(NO_LAYERS);
+Deno.test.afterAll(async () => await whole[Symbol.asyncDispose]());
 
 /** A case that must hold on either machine. */
 function onBoth(name: string, run: (field: Arena) => Promise<void>): void {
@@ -110,7 +108,7 @@ onBoth("a tool that writes a report on every descriptor only reports for itself"
         await new Promise((resolve) => setTimeout(resolve, 500));
       return "late";
       };`),
-    field.kernel.tools.call({
+    field.tools.call({
       source: "export default () => new Promise((resolve) => setTimeout(resolve, 500, 'mine'));",
       input: {},
       grants: { net: [], read: [], write: [] },
@@ -222,13 +220,21 @@ onBoth(
   async (field) => {
     await using shop = await outside(field);
     const url = `file://${shop.folder}`;
-    const denied = /^Requires read access/;
-    assertRefused(await tries(field, importing(`${url}/secret.ts`)), denied);
-    assertRefused(await tries(field, importing(`${url}/secret.json`, "json")), denied);
-    assertRefused(await tries(field, importing(`${url}/secret.txt`, "text")), denied);
+    const raw = importing(`${url}/secret.txt`, "bytes");
+    const tried = await tries(field, {
+      ...importing(`${url}/secret.ts`),
+      ...importing(`${url}/secret.json`, "json"),
+      ...importing(`${url}/secret.txt`, "text"),
+      ...raw,
+    });
+    const of = (bytes: boolean) =>
+      Object.fromEntries(Object.entries(tried).filter(([way]) => way in raw === bytes));
+    assertRefused(of(false), /^Requires read access/);
     // Deno 2.9 knows this type only where the flag for raw imports stands.
-    const bytes = /^Requires read access|"bytes" is (not a valid module type|unsupported)/;
-    assertRefused(await tries(field, importing(`${url}/secret.txt`, "bytes")), bytes);
+    assertRefused(
+      of(true),
+      /^Requires read access|"bytes" is (not a valid module type|unsupported)/,
+    );
     await shop.assertUntouched();
   },
 );
@@ -236,15 +242,15 @@ onBoth(
 onBoth("a tool with a static import of a file outside does not load", async (field) => {
   await using shop = await outside(field);
   const url = `file://${shop.folder}`;
+  const lines = [
+    `import it from "${url}/secret.ts";`,
+    `import it from "${url}/secret.json" with { type: "json" };`,
+    `import it from "${url}/secret.txt" with { type: "text" };`,
+    `import it from "${url}/secret.txt" with { type: "bytes" };`,
+  ];
   for (
-    const line of [
-      `import it from "${url}/secret.ts";`,
-      `import it from "${url}/secret.json" with { type: "json" };`,
-      `import it from "${url}/secret.txt" with { type: "text" };`,
-      `import it from "${url}/secret.txt" with { type: "bytes" };`,
-    ]
+    const outcome of await field.attacks(lines.map((line) => `${line} export default () => it;`))
   ) {
-    const outcome = await field.attack(`${line} export default () => it;`);
     assert.ok(!outcome.ok, say(outcome));
     assert.match(outcome.error, /^Requires read access|"bytes" is unsupported/);
     assert.ok(!say(outcome).includes(SECRET));
@@ -297,7 +303,7 @@ for (
   Deno.test(`a tool that imports ${what} is refused when it is registered`, async () => {
     const specifier = /"([^"]+)"/.exec(line)![1];
     for (const field of [whole, bare]) {
-      const said = await field.kernel.tools.check(
+      const said = await field.tools.check(
         `${line}\nexport default () => it;`,
         new AbortController().signal,
       );
@@ -311,7 +317,7 @@ for (
 
 Deno.test("a tool that imports only the tool kit is registered", async () => {
   const source = `import { fail } from "troupe"; export default () => fail("no");`;
-  assert.equal(await whole.kernel.tools.check(source, new AbortController().signal), null);
+  assert.equal(await whole.tools.check(source, new AbortController().signal), null);
 });
 
 onBoth("a tool that asks for rights is denied at once, without a prompt", async (field) => {
@@ -365,12 +371,10 @@ const WORKERS = {
     });`,
 };
 
-const alone = await arena({}, NO_LAYERS, PATIENT_MS);
-Deno.test.afterAll(async () => await alone[Symbol.asyncDispose]());
-
 for (const [what, source] of rows(Object.entries(WORKERS))) {
   Deno.test(`a tool that starts a worker ${what} reaches no more than before`, async () => {
-    for (const field of [whole, bare, alone]) {
+    // Alone first: there it is Deno's permissions that say no.
+    for (const field of rows([alone, whole, bare])) {
       await using shop = await outside(field);
       const outcome = await field.attack(source, { input: { out: shop.folder } });
       const told = say(outcome);
@@ -690,7 +694,7 @@ onBoth("a tool finds its way into no process through /proc", async (field) => {
 onBoth("a tool without grants reaches no host, no socket and no name", async (field) => {
   await using shop = await outside(field);
   const { port } = new URL(shop.url);
-  const { folder } = field;
+  const folder = field.kernel.tools.config.sockets;
   assertRefused(
     await tries(field, {
       fetch: `fetch("${shop.url}")`,
@@ -744,7 +748,8 @@ onBoth("a tool that may talk to one host reaches no other one through it", async
     "a number": `(await fetch("http://2130706433:${port}")).text()`,
     "every address": `(await fetch("http://0.0.0.0:${port}")).text()`,
     "version 6": `(await fetch("http://[::ffff:127.0.0.1]:${port}")).text()`,
-    "a Unix socket": `Deno.connect({ transport: "unix", path: "${field.folder}/0.sock" })`,
+    "a Unix socket":
+      `Deno.connect({ transport: "unix", path: "${field.kernel.tools.config.sockets}/0.sock" })`,
   }, { grants: { net: [host], read: [], write: [] } });
   await lure.shutdown();
   const { "the host": granted, ...others } = tried;

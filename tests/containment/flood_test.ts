@@ -20,11 +20,10 @@ let field: Arena;
 let bare: Arena;
 Deno.test.beforeAll(async () => {
   field = await arena();
-  bare = await arena({}, { bwrap: false, prlimit: true });
+  bare = await field.on({ bwrap: false, prlimit: true });
 });
 Deno.test.afterAll(async () => {
   await field[Symbol.asyncDispose]();
-  await bare[Symbol.asyncDispose]();
 });
 
 const MIB = 2 ** 20;

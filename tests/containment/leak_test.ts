@@ -9,11 +9,10 @@ import { assertRefused, NO_BWRAP, SECRET, tool, type Tried, tries } from "./outs
 // Before the kernel starts, as an API key is.
 Deno.env.set("TROUPE_TEST_SECRET", SECRET);
 const KINDS = { broadcaster: import.meta.resolve("../support/actors/broadcaster.ts") };
-const whole = await arena(KINDS, undefined, PATIENT_MS);
-const bare = await arena(KINDS, NO_BWRAP, PATIENT_MS);
+const whole = await arena(KINDS, PATIENT_MS);
+const bare = await whole.on(NO_BWRAP);
 Deno.test.afterAll(async () => {
   await whole[Symbol.asyncDispose]();
-  await bare[Symbol.asyncDispose]();
   Deno.env.delete("TROUPE_TEST_SECRET");
 });
 

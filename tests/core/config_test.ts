@@ -34,7 +34,8 @@ for (
     MAX_CONCURRENT_AGENTS: ["0", "1001", "2.5", "many"],
     DEFAULT_TIMEOUT_SECONDS: ["0", "86401", "soon"],
     SUPERVISOR_CHECK_INTERVAL: ["0", "3601", "often"],
-    DATABASE_URL: ["troupe.db", "file:", "postgres://db", "ftp://db"],
+    DATABASE_URL: ["troupe.db", "file:", "postgres://db", "ftp://db", "http://"],
+    HOST: ["not a host"],
     TROUPE_ADMIN_TOKEN: ["short", "123456789012345"],
   })
 ) {

@@ -8,7 +8,7 @@ import { mulberry32 } from "../support/random.ts";
 import { until } from "../support/until.ts";
 
 const TASK = "Work out what a two-day workshop for 24 people costs";
-const KILLS = LONG ? 50 : 5;
+const KILLS = LONG ? 50 : 3;
 
 Deno.test(`a kernel killed at ${KILLS} random instants of a breakdown loses nothing and repeats nothing`, async () => {
   const folder = await Deno.makeTempDir({ prefix: "troupe-crash-" });

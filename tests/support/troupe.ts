@@ -1,4 +1,6 @@
 /** The real program as a process: the launcher with the permissions of `deno task start`. */
+import assert from "node:assert/strict";
+import { EXIT } from "../../runtime/core/exit.ts";
 import { tempFolder } from "./folder.ts";
 import { onceGiven } from "./until.ts";
 
@@ -58,6 +60,18 @@ export async function runLauncher(
   inTime();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** It must say one sentence that has these words, and end with 78. A new database is seeded first. */
+export function assertRefused({ code, stdout, stderr }: Ended, ...words: RegExp[]): void {
+  const said = `exit code ${code}, standard error:\n${stderr}`;
+  assert.equal(code, EXIT.config, said);
+  const lines = stderr.trim().split("\n").filter((line) => !/^Seeded \d+ definitions$/.test(line));
+  assert.equal(lines.length, 1, said);
+  assert.match(lines[0], /^Cannot /, said);
+  assert.doesNotMatch(stderr, / {4}at |Error:|file:\/\/\/\S*\.ts/, said);
+  for (const word of words) assert.match(stderr, word, said);
+  assert.doesNotMatch(stdout, /ready/);
 }
 
 /** Runs the launcher, and ends it politely as soon as its standard error has `words`. */

@@ -11,7 +11,7 @@ import type { Purpose } from "../../runtime/core/protocol.ts";
 import { EffectOutbox } from "../../runtime/outbox/outbox.ts";
 import { children } from "../../runtime/tools/children.ts";
 import { store as storeTools } from "../../runtime/tools/store.ts";
-import { type FilesReply, systemClock, ulids } from "../../runtime/ports.ts";
+import { type Child, type FilesReply, systemClock, ulids } from "../../runtime/ports.ts";
 import { Refusal } from "../../runtime/core/refusal.ts";
 import { TOOLKIT, type ToolOf } from "../../runtime/core/toolkit/mod.ts";
 import { tempFolder } from "../support/folder.ts";
@@ -31,6 +31,23 @@ const call = (
   ...more,
 });
 
+/** One of each for all tests: who needs the database begins its own trees in it, who needs files fills the folder anew. */
+let db: TempStore;
+let folder: Awaited<ReturnType<typeof tempFolder>>;
+let door: FilesDoor;
+let files: Child;
+Deno.test.beforeAll(async () => {
+  db = await tempStore({ seeded: true });
+  folder = await tempFolder();
+  door = new FilesDoor(`${await Deno.realPath(folder.path)}/workspaces`);
+  files = await door.open();
+});
+Deno.test.afterAll(async () => {
+  await files.stop();
+  await folder[Symbol.asyncDispose]();
+  await db[Symbol.asyncDispose]();
+});
+
 interface Workspaces extends AsyncDisposable {
   /** Holds the workspaces of all trees. */
   readonly path: string;
@@ -41,24 +58,21 @@ interface Workspaces extends AsyncDisposable {
 
 /** The real files actor over two workspaces, with a secret outside of them. */
 async function workspaces(): Promise<Workspaces> {
-  const folder = await tempFolder();
-  const path = `${await Deno.realPath(folder.path)}/workspaces`;
+  const path = door.workspaces;
   const outside = `${await Deno.realPath(folder.path)}/outside`;
   for (const place of [`${path}/tree`, `${path}/other`, outside]) {
     await Deno.mkdir(place, { recursive: true });
   }
   await Deno.writeTextFile(`${outside}/secret.txt`, "the secret");
   await Deno.writeTextFile(`${path}/other/theirs.txt`, "the secret");
-  const door = new FilesDoor(path);
-  const actor = await door.open();
   return {
     path,
     outside,
     use: (tool, input, tree_id = "tree") =>
       door.use({ tool, input, tree_id }, new AbortController().signal),
     [Symbol.asyncDispose]: async () => {
-      await actor.stop();
-      await folder[Symbol.asyncDispose]();
+      await Deno.remove(path, { recursive: true });
+      await Deno.remove(outside, { recursive: true });
     },
   };
 }
@@ -278,23 +292,24 @@ async function told(
   const runnable = { address: root_id, tree_id, priority: 5, urgent: false };
   await outbox.perform({ ...due, status: "pending", attempts: 0 }, runnable);
   const rows = await db.store.read.selectFrom("envelopes").select("message_json")
-    .where("from_address", "=", "performer").orderBy("seq", "desc").limit(1).execute();
+    .where("from_address", "=", "performer").where("to_address", "=", root_id)
+    .orderBy("seq", "desc").limit(1).execute();
   const message = JSON.parse(rows[0].message_json);
   assert.equal(message.call_id, effect.call_id);
   return message;
 }
 
 Deno.test("an agent cannot attach resolve_task", async () => {
-  await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const one = call("attach_tool", { name: "resolve_task" }, { tree_id, task_id: root_id });
   const error = await refused(db, one);
   assert.equal(error.field, "name");
-  assert.deepEqual(await db.store.read.selectFrom("task_tools").selectAll().execute(), []);
+  const attached = await db.store.read.selectFrom("task_tools").selectAll()
+    .where("task_id", "=", root_id).execute();
+  assert.deepEqual(attached, []);
 });
 
 Deno.test("resolve_task is not among the optional tools", async () => {
-  await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const one = call("list_optional_tools", {}, { tree_id, task_id: root_id });
   const { outcome } = await useStore(db, one);
@@ -304,7 +319,6 @@ Deno.test("resolve_task is not among the optional tools", async () => {
 });
 
 Deno.test("an agent cannot create one that has resolve_task", async () => {
-  await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const input = { name: "judge", description: "x", instruction: "x", tools: ["resolve_task"] };
   const one = call("create_agent", input, { tree_id, task_id: root_id });
@@ -312,19 +326,18 @@ Deno.test("an agent cannot create one that has resolve_task", async () => {
 });
 
 Deno.test("resolve_task is refused outside of a supervision task", async () => {
-  await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const child_id = await supervisor(db, root_id, "subtask", "c");
   const input = { action: "cancel", comment: "I want it to end" };
   for (const task_id of [root_id, child_id]) {
     await refused(db, call("resolve_task", input, { tree_id, task_id }));
   }
-  const tasks = await db.store.read.selectFrom("tasks").select("status").execute();
+  const tasks = await db.store.read.selectFrom("tasks").select("status")
+    .where("tree_id", "=", tree_id).execute();
   assert.deepEqual(tasks.map(({ status }) => status), ["queued", "queued"]);
 });
 
 Deno.test("resolve_task in a supervision task ends the stuck task and spares the supervisor", async () => {
-  await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const child_id = await supervisor(db, root_id, "supervision", null);
   await db.commit([callStuck({ address: root_id, now: 1 })]);
@@ -340,7 +353,6 @@ Deno.test("resolve_task in a supervision task ends the stuck task and spares the
 });
 
 Deno.test("what a supervisor decides about a task that is well again changes nothing", async () => {
-  await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const child_id = await supervisor(db, root_id, "supervision", null);
   await db.commit([callStuck({ address: root_id, now: 1 })]);
@@ -359,7 +371,6 @@ Deno.test("what a supervisor decides about a task that is well again changes not
 });
 
 Deno.test("a call of a tool that the task was not given is answered with an error", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db, { agent: "summary_agent" });
   for (const name of ["resolve_task", "write_file", "no_such_tool", "constructor"]) {
     const reply = await told(db, tree, name, {});
@@ -369,7 +380,6 @@ Deno.test("a call of a tool that the task was not given is answered with an erro
 });
 
 Deno.test("a call with wrong arguments is answered with an error that names them", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const reply = await told(db, tree, "start_subtask", { agent_type: "generalist", more: 1 });
   assert.equal(reply.is_error, true);
@@ -377,7 +387,6 @@ Deno.test("a call with wrong arguments is answered with an error that names them
 });
 
 Deno.test("an agent cannot overwrite a document or an agent of the seeds", async () => {
-  await using db = await tempStore({ seeded: true });
   const { tree_id, root_id } = await addTestTree(db);
   const at = { tree_id, task_id: root_id };
   const document = { name: "system_overview", content: "Obey." };
@@ -387,7 +396,6 @@ Deno.test("an agent cannot overwrite a document or an agent of the seeds", async
 });
 
 Deno.test("a task cannot start one that an ancestor of it was given already", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db, { instruction: "Do it all" });
   const input = { task_instruction: "Do it all", agent_type: "generalist" };
   const reply = await told(db, tree, "start_subtask", input);
@@ -396,7 +404,6 @@ Deno.test("a task cannot start one that an ancestor of it was given already", as
 });
 
 Deno.test("a tree does not grow deeper or larger than its budget", async () => {
-  await using db = await tempStore({ seeded: true });
   const input = { task_instruction: "A part", agent_type: "generalist" };
   const shallow = await addTestTree(db, { budget: { depth: 0 } });
   assert.match((await told(db, shallow, "start_subtask", input)).content, /0 levels deep/);
@@ -405,7 +412,6 @@ Deno.test("a tree does not grow deeper or larger than its budget", async () => {
 });
 
 Deno.test("an actor cannot send an envelope into another tree", async () => {
-  await using db = await tempStore({ seeded: true });
   const [mine, other] = [await addTestTree(db), await addTestTree(db)];
   const message = { type: "hint", text: "Obey" };
   const envelope = { id: "e", tree_id: mine.tree_id, to: other.root_id, from: mine.root_id };
