@@ -3,39 +3,40 @@ import { noteEntry } from "../../db/entries.ts";
 import { openStore, type Store, StoreError } from "../../db/store.ts";
 import type { Statement } from "../../db/unit.ts";
 import { type HranaServer, startHranaServer } from "../support/hrana_server.ts";
+import { rows } from "../support/long.ts";
 import { refusal } from "../support/store.ts";
 
 const NOW = 1_767_225_600_123;
 
 const plain = (sql: string, ...parameters: (string | number)[]): Statement => ({ sql, parameters });
 
-const note = (id: string) =>
+const note = (id: string, tree_id = "R") =>
   noteEntry({
     id,
     task_id: "T",
-    tree_id: "R",
+    tree_id,
     type: "note",
     message_json: "{}",
     by: null,
     now: NOW,
   });
 
-/** A server and a store on it; both end with the scope. */
-async function remoteStore(): Promise<{ server: HranaServer; store: Store } & AsyncDisposable> {
-  const server = await startHranaServer();
-  const store = await openStore(server.url);
-  return {
-    server,
-    store,
-    [Symbol.asyncDispose]: async () => {
-      await store.close();
-      await server[Symbol.asyncDispose]();
-    },
-  };
-}
+/** A store on a server, for the tests that write notes of a tree of their own. */
+let db: { readonly server: HranaServer; readonly store: Store };
 
-async function ids({ read }: Store): Promise<string[]> {
-  const rows = await read.selectFrom("entries").select("id").orderBy("seq").execute();
+Deno.test.beforeAll(async () => {
+  const server = await startHranaServer({ migrated: true });
+  db = { server, store: await openStore(server.url) };
+});
+
+Deno.test.afterAll(async () => {
+  await db.store.close();
+  await db.server[Symbol.asyncDispose]();
+});
+
+async function ids({ read }: Store, tree_id = "R"): Promise<string[]> {
+  const rows = await read.selectFrom("entries").select("id").where("tree_id", "=", tree_id)
+    .orderBy("seq").execute();
   return rows.map(({ id }) => id);
 }
 
@@ -73,35 +74,35 @@ Deno.test("a migration on a server leaves none of its tables behind when it fail
 });
 
 Deno.test("a unit on a server takes effect as a whole or not at all, wherever it fails", async () => {
-  await using db = await remoteStore();
-  const good = [note("a"), note("b")];
-  for (const bad of [plain("INSERT INTO nowhere VALUES (1)"), note("a")]) {
+  const good = [note("a", "whole"), note("b", "whole")];
+  for (const bad of [plain("INSERT INTO nowhere VALUES (1)"), note("a", "whole")]) {
     for (let at = bad.sql.includes("nowhere") ? 0 : 1; at <= good.length; at++) {
       await refusal(db.store, good.toSpliced(at, 0, bad));
-      assert.deepEqual(await ids(db.store), [], `failing at ${at}`);
+      assert.deepEqual(await ids(db.store, "whole"), [], `failing at ${at}`);
     }
   }
   assert.ok((await db.store.commit(good)).ok);
-  assert.deepEqual(await ids(db.store), ["a", "b"]);
+  assert.deepEqual(await ids(db.store, "whole"), ["a", "b"]);
 });
 
 Deno.test("a refused unit on a server leaves the others of its group untouched", async () => {
-  await using db = await remoteStore();
   db.server.ran.length = 0;
   const results = await Promise.all(
     Array.from(
       { length: 6 },
-      (_, at) => db.store.commit(at % 3 === 1 ? [note(`n${at}`), note("n0")] : [note(`n${at}`)]),
+      (_, at) =>
+        db.store.commit(
+          at % 3 === 1 ? [note(`n${at}`, "group"), note("n0", "group")] : [note(`n${at}`, "group")],
+        ),
     ),
   );
   assert.deepEqual(results.map(({ ok }) => ok), [true, false, true, true, false, true]);
-  assert.deepEqual(await ids(db.store), ["n0", "n2", "n3", "n5"]);
+  assert.deepEqual(await ids(db.store, "group"), ["n0", "n2", "n3", "n5"]);
   assert.equal(db.server.ran.filter((sql) => sql === "COMMIT").length, 1);
   assert.equal(db.server.streams(), 0);
 });
 
 Deno.test("a unit on a server is refused with the words of its guard when it touches too few or too many", async () => {
-  await using db = await remoteStore();
   await db.store.commit([
     plain("CREATE TABLE pairs (n INTEGER) STRICT"),
     plain("INSERT INTO pairs VALUES (1), (2)"),
@@ -137,7 +138,6 @@ Deno.test("a unit on a server is refused with the words of its guard when it tou
 });
 
 Deno.test("rows of a server come back with numbers as numbers and texts as they were", async () => {
-  await using db = await remoteStore();
   const text = "ünï 😀 '\"; --\n";
   const select: Statement = {
     ...plain(
@@ -153,12 +153,12 @@ Deno.test("rows of a server come back with numbers as numbers and texts as they 
   assert.deepEqual(result.rows.of(select), [row]);
   await db.store.commit([note("n")]);
   const read = await db.store.read.selectFrom("entries").select(["id", "created_at", "received"])
-    .executeTakeFirstOrThrow();
+    .where("id", "=", "n").executeTakeFirstOrThrow();
   assert.deepEqual(read, { id: "n", created_at: NOW, received: 0 });
 });
 
 Deno.test("a server is reached with its token and under libsql: without TLS", async () => {
-  await using server = await startHranaServer({ token: "s3cret" });
+  await using server = await startHranaServer({ token: "s3cret", migrated: true });
   for (const scheme of ["http", "libsql"]) {
     const store = await openStore(`${scheme}://${server.host}?tls=0&authToken=s3cret`);
     assert.ok((await store.commit([note(scheme)])).ok);
@@ -172,7 +172,12 @@ Deno.test("a server is reached with its token and under libsql: without TLS", as
 Deno.test("a server that is not there is refused with its address and without its token", async () => {
   const server = await startHranaServer();
   await server[Symbol.asyncDispose]();
-  for (const token of ["authToken=s3cret", "authToken=x&authToken=s3cret", "authtoken=s3cret"]) {
+  for (
+    const token of [
+      ...rows(["authToken=x&authToken=s3cret", "authToken=s3cret"]),
+      "authtoken=s3cret",
+    ]
+  ) {
     const message = await openingFails(`${server.url}?${token}`);
     assert.ok(message.startsWith(`Cannot open the database ${server.url}?`), message);
     if (token.startsWith("authToken")) assert.match(message, /refused/);

@@ -21,6 +21,7 @@ import {
   settled,
   type WholeTree,
 } from "../support/api.ts";
+import { LONG } from "../support/long.ts";
 import { startTroupe, type Troupe } from "../support/troupe.ts";
 import { onceGiven, until } from "../support/until.ts";
 
@@ -28,20 +29,56 @@ let troupe: Troupe;
 let url: string;
 /** The demo tasks of the home page, begun together: their trees by the playbook's name. */
 const demos = new Map<string, string>();
+const SLOTS = 6;
 
 Deno.test.beforeAll(async () => {
-  troupe = await startTroupe({ env: { MAX_CONCURRENT_AGENTS: "6" } });
+  troupe = await startTroupe({ env: { MAX_CONCURRENT_AGENTS: String(SLOTS) } });
   url = troupe.url;
   for (const { name, task, timeout_seconds } of await readPlaybooks()) {
-    if (task === null) continue;
+    // The largest one is the slow tree.
+    if (task === null || name === "breakdown") continue;
     const seconds = timeout_seconds === null ? {} : { timeout_seconds: 2 };
-    demos.set(name, await begin(url, { instruction: task, ...seconds }));
+    // What follows each task is the simple one's to show; it is most of what the others would do.
+    const after_task = name === "simple" ? "all" : "none";
+    demos.set(name, await begin(url, { instruction: task, after_task, ...seconds }));
   }
 });
 
 Deno.test.afterAll(async () => {
   await troupe?.stop();
+  await (await slow)?.troupe.stop();
 });
+
+/** The breakdown demo where one task runs at a time: a tree of many levels that grows for seconds. */
+interface SlowTree {
+  readonly troupe: Troupe;
+  readonly id: string;
+  /** Its end, and how many of its tasks were seen running at once. */
+  readonly end: Promise<{ readonly tree: WholeTree; readonly most: number }>;
+}
+
+let slow: Promise<SlowTree> | undefined;
+
+/** Begins it for the first test that asks for it. */
+function slowTree(): Promise<SlowTree> {
+  return slow ??= (async () => {
+    const troupe = await startTroupe({ env: { MAX_CONCURRENT_AGENTS: "1" } });
+    const { task } = (await readPlaybooks()).find(({ name }) => name === "breakdown")!;
+    const after_task = LONG ? "all" : "root";
+    const id = await begin(troupe.url, { instruction: task!, after_task });
+    return { troupe, id, end: watch(troupe.url, id) };
+  })();
+}
+
+async function watch(url: string, id: string): Promise<{ tree: WholeTree; most: number }> {
+  let most = 0;
+  const tree = await until("the end of the breakdown", async () => {
+    const now = await getJson<WholeTree>(`${url}/api/trees/${id}`);
+    most = Math.max(most, now.tasks.filter(({ status }) => status === "running").length);
+    return now.ended_at !== null && now;
+  }, 60_000);
+  return { tree, most };
+}
 
 /** All trees, read page by page. */
 async function allTrees(limit = PAGE_ROWS_MAX): Promise<TreeView[]> {
@@ -72,7 +109,7 @@ async function problem(response: Response, status: number, field?: string): Prom
 
 // Bad input.
 
-const fine = { instruction: "Compute 1 + 1" };
+const fine = { instruction: "Compute 1 + 1", after_task: "none" };
 
 for (
   const [what, body, field] of [
@@ -336,7 +373,7 @@ Deno.test("/health says ok, and /ready says what runs", async () => {
   assert.deepEqual(await getJson(`${url}/health`), { status: "ok" });
   const ready = await getJson<Record<string, unknown>>(`${url}/ready`);
   assert.equal(ready.status, "ready");
-  assert.equal(ready.slots, 6);
+  assert.equal(ready.slots, SLOTS);
 });
 
 // Reading.
@@ -378,11 +415,11 @@ Deno.test("the list can be narrowed to a status", async () => {
   assert.ok(page.items.every(({ status }) => status === "done"));
 });
 
-async function journal(path: string, limit: number): Promise<EntryView[]> {
+async function journal(path: string, limit: number, of = url): Promise<EntryView[]> {
   const entries: EntryView[] = [];
   for (let cursor: string | null = "0"; cursor !== null;) {
     const page: Page<EntryView> = await getJson(
-      `${url}${path}/messages?limit=${limit}&cursor=${cursor}`,
+      `${of}${path}/messages?limit=${limit}&cursor=${cursor}`,
     );
     assert.ok(page.items.length <= limit);
     entries.push(...page.items);
@@ -409,13 +446,18 @@ interface Sent {
 }
 
 /** Reads a tree's events to the end of the stream, or until there are so many entries. */
-async function events(id: string, last: string | null, most = Infinity): Promise<Sent[]> {
+async function events(
+  id: string,
+  last: string | null,
+  most = Infinity,
+  of = url,
+): Promise<Sent[]> {
   const controller = new AbortController();
   const inTime = onceGiven(STREAM_DEADLINE_MS, () => {
     controller.abort(new Error(`The stream of ${id} after ${last} fell silent`));
   });
   try {
-    return await readEvents(id, last, most, controller);
+    return await readEvents(`${of}/api/trees/${id}/events`, last, most, controller);
   } finally {
     inTime();
   }
@@ -425,16 +467,13 @@ async function events(id: string, last: string | null, most = Infinity): Promise
 const STREAM_DEADLINE_MS = 20_000;
 
 async function readEvents(
-  id: string,
+  at: string,
   last: string | null,
   most: number,
   controller: AbortController,
 ): Promise<Sent[]> {
   const headers: Record<string, string> = last === null ? {} : { "last-event-id": last };
-  const response = await fetch(`${url}/api/trees/${id}/events`, {
-    headers,
-    signal: controller.signal,
-  });
+  const response = await fetch(at, { headers, signal: controller.signal });
   assert.equal(response.status, 200);
   assert.match(response.headers.get("content-type") ?? "", /^text\/event-stream/);
   const sent: Sent[] = [];
@@ -460,18 +499,16 @@ const seqsOf = (sent: Sent[]) =>
   sent.filter(({ event }) => event === "message").map(({ value }) => value.seq as number);
 
 Deno.test("a stream that is cut and resumed again and again loses and doubles nothing", async () => {
-  const id = await begin(url, {
-    instruction: "Work out what a two-day workshop for 12 people costs",
-  });
+  const { troupe, id } = await slowTree();
   const all: Sent[] = [];
   let last: string | null = null;
   for (let most = 1;; most += 7) {
-    const part = await events(id, last, most);
+    const part = await events(id, last, most, troupe.url);
     all.push(...part);
     last = part.findLast(({ id }) => id !== undefined)?.id ?? last;
     if (part.at(-1)?.event === "end") break;
   }
-  const whole = await journal(`/api/trees/${id}`, PAGE_ROWS_MAX);
+  const whole = await journal(`/api/trees/${id}`, PAGE_ROWS_MAX, troupe.url);
   assert.deepEqual(seqsOf(all), whole.map(({ seq }) => seq));
   const messages = all.filter(({ event }) => event === "message");
   assert.deepEqual(messages.map(({ value }) => value), whole as unknown[]);
@@ -513,7 +550,7 @@ Deno.test("the simple demo ends with 395, answered by the offline model", async 
 });
 
 Deno.test("the breakdown demo ends with the cost and goes three levels down", async () => {
-  const tree = await ended(url, demos.get("breakdown")!);
+  const { tree } = await (await slowTree()).end;
   assert.equal(tree.status, "done");
   assert.equal(tree.result, "The workshop costs 2420 euros".replace("2420", String(cost(24))));
   assert.equal(cost(24), 2420);
@@ -549,7 +586,7 @@ Deno.test("the failing demo ends with both outcomes, and the failed branch is ma
 Deno.test("the new tool demo ends with the temperature, also when the tool is there already", async () => {
   const first = await ended(url, demos.get("new_tool")!);
   assert.equal(first.result, "97.88");
-  const again = await done(url, { instruction: first.instruction });
+  const again = await done(url, { instruction: first.instruction, after_task: "none" });
   assert.equal(again.result, "97.88");
   const { versions } = await (await fetch(`${url}/api/tools/celsius_to_fahrenheit`)).json();
   assert.equal(versions.length, 1);
@@ -571,7 +608,7 @@ Deno.test("the stuck demo is resolved: a reminder, the supervisor, then the rest
 });
 
 Deno.test("a task beyond the offline model fails with its explanation", async () => {
-  const tree = await done(url, { instruction: "Write a poem about the sea" });
+  const tree = await done(url, { ...fine, instruction: "Write a poem about the sea" });
   assert.equal(tree.status, "failed");
   assert.equal(tree.result, UNKNOWABLE);
   assert.ok(UNKNOWABLE.startsWith(tree.reason!));
@@ -586,7 +623,7 @@ Deno.test("a tree that may have no other tasks fails and says why", async () => 
 Deno.test("many trees at once all end with their own result", async () => {
   const trees = await Promise.all(
     Array.from(
-      { length: 12 },
+      { length: LONG ? 2 * SLOTS : SLOTS + 2 },
       (_, at) =>
         done(url, {
           instruction: `Compute ${at} * 1000 + 7`,
@@ -599,15 +636,7 @@ Deno.test("many trees at once all end with their own result", async () => {
 });
 
 Deno.test("with one slot a breakdown of many levels still ends", async () => {
-  await using small = await startTroupe({ env: { MAX_CONCURRENT_AGENTS: "1" } });
-  const instruction = "Work out what a two-day workshop for 24 people costs";
-  const id = await begin(small.url, { instruction });
-  let most = 0;
-  const tree = await until("the end of the breakdown", async () => {
-    const now = await getJson<WholeTree>(`${small.url}/api/trees/${id}`);
-    most = Math.max(most, now.tasks.filter(({ status }) => status === "running").length);
-    return now.ended_at !== null && now;
-  }, 60_000);
+  const { tree, most } = await (await slowTree()).end;
   assert.equal(tree.result, "The workshop costs 2420 euros");
   // A task that is let go of is still called running until that is written down.
   assert.ok(most <= 1, `${most} tasks ran at once`);

@@ -6,7 +6,7 @@ import { health } from "../../routes/api/health.ts";
 import { NOBODY } from "../../runtime/commands/commit.ts";
 import { Liveness } from "../../runtime/commands/liveness.ts";
 import { HandClock } from "../support/clock.ts";
-import { tempStore } from "../support/store.ts";
+import { type TempStore, tempStore } from "../support/store.ts";
 import { until } from "../support/until.ts";
 
 const IDLE = {
@@ -16,6 +16,12 @@ const IDLE = {
       cells: { cells: 1, workers: 0 },
     }),
 } as unknown as Omit<Parameters<typeof health>[0], "liveness">;
+
+let db: TempStore;
+Deno.test.beforeAll(async () => {
+  db = await tempStore();
+});
+Deno.test.afterAll(async () => await db[Symbol.asyncDispose]());
 
 /** The route over a store whose commits a test replaces. */
 function asked(store: Pick<Store, "commit">) {
@@ -39,7 +45,6 @@ function asked(store: Pick<Store, "commit">) {
 }
 
 Deno.test("a hundred who ask whether it is ready at once cost one write, and a second later one more", async () => {
-  await using db = await tempStore();
   const { clock, ready, writes } = asked(db.store);
   const hundred = () => Promise.all(Array.from({ length: 100 }, ready));
   for (const { code } of await hundred()) assert.equal(code, 200);
@@ -54,7 +59,6 @@ Deno.test("a hundred who ask whether it is ready at once cost one write, and a s
 });
 
 Deno.test("a database on a full disk is not ready, says why, and is ready again once there is space", async () => {
-  await using db = await tempStore();
   let full = false;
   const { clock, ready } = asked({
     commit: (unit) =>

@@ -1,18 +1,22 @@
 /** What the API and the page say about the system, of a real kernel. */
 import assert from "node:assert/strict";
 import { render } from "preact-render-to-string";
-import { seeding } from "../../db/seeding.ts";
 import { createApp } from "../../routes/app.ts";
 import type { SystemView } from "../../routes/api/system.ts";
 import { SystemPage } from "../../routes/pages/system/page.tsx";
 import type { Breaker } from "../../runtime/core/model/breaker.ts";
 import { BREAKER_FAILURES } from "../../runtime/core/limits.ts";
 import type { TestKernel } from "../support/kernel.ts";
-import { readSeeds } from "../../seeds/mod.ts";
 import { finished } from "../support/agents.ts";
 import { tempFolder } from "../support/folder.ts";
 import { startKernel } from "../support/kernel.ts";
-import { call, failure, messagesServer, reply } from "../support/messages_server.ts";
+import {
+  call,
+  failure,
+  type MessagesServer,
+  messagesServer,
+  reply,
+} from "../support/messages_server.ts";
 import { until } from "../support/until.ts";
 
 const MODELS = { fast: "the-fast-one", default: "the-default-one", strong: "the-strong-one" };
@@ -31,9 +35,7 @@ async function serve(base_url: string | null): Promise<Served> {
     agent: import.meta.resolve("../../actors/agent.ts"),
   }, {
     provider: base_url === null ? null : { base_url, models: MODELS },
-    onOpen: async (store) => {
-      await store.commit((await seeding(store.read, await readSeeds(), false, 1)).unit);
-    },
+    database: "seeded",
   });
   const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
   const get = async (path: string) => await app.request(`http://127.0.0.1${path}`);
@@ -58,18 +60,89 @@ async function begin({ kernel }: Served): Promise<string> {
   return id;
 }
 
-function failing() {
-  return messagesServer(() => failure(500, "api_error", "out of <order>"));
+/** A system whose model fails, seen from before its first call by somebody with the page open. */
+let failing: Served & {
+  readonly server: MessagesServer;
+  readonly before: SystemView;
+  readonly stream: Response;
+  /** What the open page was sent so far. */
+  sent(): string;
+};
+/** A system whose provider tells its limits, and wants a pause after the first call of a task. */
+let limited: Served & { readonly server: MessagesServer };
+let offline: Served;
+
+Deno.test.beforeAll(async () => {
+  offline = await serve(null);
+  limited = await startLimited();
+  failing = await startFailing();
+});
+
+Deno.test.afterAll(async () => {
+  for (const one of [offline, limited, failing]) await one[Symbol.asyncDispose]();
+});
+
+const TOLD = {
+  "anthropic-ratelimit-requests-limit": "4000",
+  "anthropic-ratelimit-requests-remaining": "1200",
+  "anthropic-ratelimit-requests-reset": new Date(Date.now() + 1000 * 60_000).toISOString(),
+};
+
+async function startLimited(): Promise<typeof limited> {
+  const server = messagesServer(({ turn }) => {
+    const response = turn === 0
+      ? reply([call("call_1", "list_files", {})])
+      : failure(429, "rate_limit_error", "later");
+    for (const [name, value] of Object.entries(TOLD)) response.headers.set(name, value);
+    if (turn > 0) response.headers.set("retry-after-ms", "600000");
+    return response;
+  });
+  return withServer(await serve(server.url), server);
+}
+
+async function startFailing(): Promise<typeof failing> {
+  const server = messagesServer(() => failure(500, "api_error", "out of <order>"));
+  const one = withServer(await serve(server.url), server);
+  const before = await one.api();
+  const stream = await one.get("/system/stream");
+  const closing = new AbortController();
+  let text = "";
+  const reading = stream.body!.pipeThrough(new TextDecoderStream()).pipeTo(
+    new WritableStream({ write: (chunk) => void (text += chunk) }),
+    { signal: closing.signal },
+  ).catch(() => "whoever read has left");
+  await until("the page as it is", () => text.includes('hx-target="#system"'));
+  await begin(one);
+  return {
+    ...one,
+    before,
+    stream,
+    sent: () => text,
+    [Symbol.asyncDispose]: async () => {
+      closing.abort();
+      await reading;
+      await one[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Both end together. */
+function withServer(one: Served, server: MessagesServer) {
+  return {
+    ...one,
+    server,
+    [Symbol.asyncDispose]: async () => {
+      await one[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
 }
 
 Deno.test("a model that fails five times in a row is left alone, in the API and on the page", async () => {
-  await using server = failing();
-  await using one = await serve(server.url);
-  const before = await one.api();
+  const { server, before, ...one } = failing;
   assert.equal(before.model.provider, new URL(server.url).host);
   assert.deepEqual(before.model.aliases, MODELS);
   assert.deepEqual(before.model.lanes, []);
-  await begin(one);
   const lane = await until("an open breaker, and the call behind it", async () => {
     const [lane] = (await one.api()).model.lanes;
     return lane?.breaker.state === "open" && lane.waiting > 0 && lane;
@@ -96,22 +169,7 @@ Deno.test("a model that fails five times in a row is left alone, in the API and 
 });
 
 Deno.test("the provider's limits and its wish for a pause are shown as it told them", async () => {
-  const full_at = new Date(Date.now() + 1000 * 60_000);
-  const limits = {
-    "anthropic-ratelimit-requests-limit": "4000",
-    "anthropic-ratelimit-requests-remaining": "1200",
-    "anthropic-ratelimit-requests-reset": full_at.toISOString(),
-  };
-  let asked = 0;
-  await using server = messagesServer(() => {
-    const response = ++asked === 1
-      ? reply([call("call_1", "list_files", {})])
-      : failure(429, "rate_limit_error", "later");
-    for (const [name, value] of Object.entries(limits)) response.headers.set(name, value);
-    if (asked > 1) response.headers.set("retry-after-ms", "600000");
-    return response;
-  });
-  await using one = await serve(server.url);
+  const one = limited;
   await begin(one);
   const lane = await until("the pause", async () => {
     const [lane] = (await one.api()).model.lanes;
@@ -177,8 +235,7 @@ for (
 }
 
 Deno.test("the system answers while its gateway is gone", async () => {
-  await using server = failing();
-  await using one = await serve(server.url);
+  const { server, ...one } = limited;
   await begin(one);
   await until("a lane", async () => (await one.api()).model.lanes.length > 0);
   // As between a gateway's death and its successor: what the door knows last is no more.
@@ -191,14 +248,14 @@ Deno.test("the system answers while its gateway is gone", async () => {
 });
 
 Deno.test("the offline model is called so, and has no lanes", async () => {
-  await using one = await serve(null);
+  const one = offline;
   await finished(one.kernel, await begin(one));
   assert.deepEqual((await one.api()).model, { provider: null, aliases: null, lanes: [] });
   assert.match(await one.page(), /<section[^>]*>.*<h2[^>]*>Model<.*Offline model\./);
 });
 
 Deno.test("the supervision tree is shown as it is, restarts included", async () => {
-  await using one = await serve(null);
+  const one = offline;
   const { supervision } = await one.api();
   assert.ok(supervision.type === "supervisor");
   const { id, strategy, state, children } = supervision;
@@ -225,7 +282,7 @@ Deno.test("the supervision tree is shown as it is, restarts included", async () 
 });
 
 Deno.test("every page leads to the system page, which keeps to the rules for pages", async () => {
-  await using one = await serve(null);
+  const one = offline;
   for (const path of ["/", "/trees/unknown", "/system"]) {
     const response = await one.get(path);
     assert.match(await response.text(), /<header.*href="\/system".*<\/header>/, path);
@@ -234,19 +291,7 @@ Deno.test("every page leads to the system page, which keeps to the rules for pag
 });
 
 Deno.test("an open system page learns of a lane that no commit announced", async () => {
-  await using server = failing();
-  await using one = await serve(server.url);
-  const stream = await one.get("/system/stream");
+  const { stream, sent } = failing;
   assert.equal(stream.headers.get("content-type"), "text/event-stream");
-  let text = "";
-  const reading = (async () => {
-    for await (const chunk of stream.body!.pipeThrough(new TextDecoderStream())) {
-      text += chunk;
-      if (text.includes("left alone")) return;
-    }
-  })();
-  await until("the page as it is", () => text.includes('hx-target="#system"'));
-  await begin(one);
-  await until("the lane's state", () => text.includes("left alone"), 8_000);
-  await reading;
+  await until("the lane's state", () => sent().includes("left alone"), 8_000);
 });

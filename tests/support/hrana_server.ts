@@ -3,6 +3,7 @@
  * stream is a connection; a baton leads to it, is good for one request, and ends with the stream.
  */
 import Database from "libsql";
+import { newDatabase } from "./database.ts";
 import { tempFolder } from "./folder.ts";
 
 export interface HranaServer extends AsyncDisposable {
@@ -61,9 +62,14 @@ interface Stream {
 /**
  * Starts a server.
  * @param token when given, whoever comes without it is turned away
+ * @param migrated begins with what a first opening leaves there
  */
-export async function startHranaServer({ token }: { token?: string } = {}): Promise<HranaServer> {
+export async function startHranaServer(
+  { token, migrated = false }: { token?: string; migrated?: boolean } = {},
+): Promise<HranaServer> {
   const folder = await tempFolder();
+  const path = `${folder.path}/server.db`;
+  if (migrated) await newDatabase(path, "empty");
   const streams = new Map<string, Stream>();
   const ran: string[] = [];
   const before = (sql: string) => {
@@ -72,7 +78,7 @@ export async function startHranaServer({ token }: { token?: string } = {}): Prom
   };
 
   const open = (): Stream => {
-    const db = new Database(`${folder.path}/server.db`);
+    const db = new Database(path);
     db.exec("PRAGMA journal_mode = WAL");
     return { db, before, texts: new Map() };
   };
