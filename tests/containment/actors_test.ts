@@ -20,14 +20,8 @@ let field: Arena;
 if (LONG) {
   Deno.test.beforeAll(async () => {
     field = await arena(KINDS);
-    await allCells(field);
   });
   Deno.test.afterAll(async () => await field[Symbol.asyncDispose]());
-}
-
-/** The cells that an arena keeps for its slots have started. */
-async function allCells({ kernel }: Arena): Promise<void> {
-  await until("the cells of 60 slots", () => kernel.cells.size.cells === 4);
 }
 
 /** CPU time of all cells, in ms. */
@@ -200,7 +194,6 @@ for (const how of ["allocates without end", "fills its heap"]) {
 
 longTest("a cell that is killed has a replacement at work within a second", async () => {
   await using other = await arena();
-  await allCells(other);
   const { kernel } = other;
   const { address } = await beginActor(kernel, "workflow", { type: "step", left: 3_000 });
   await until("an actor in a cell", () => kernel.load.running === 1);
@@ -233,7 +226,6 @@ longTest("an actor that kills its own process takes its cell with it and fails",
 
 longTest("an actor that throws 50 MB leaves its cell as it was", async () => {
   await using other = await arena(KINDS);
-  await allCells(other);
   assertFailed(await other.attackAs("hostile", { how: "throws 50 MB" }), /./);
   // In each of the four cells, those that had it among them.
   for (let i = 0; i < 3; i++) {

@@ -30,7 +30,6 @@ async function crowd(
 ) {
   await using other = await arena(KINDS);
   const { kernel } = other;
-  await until("the cells of 60 slots", () => kernel.cells.size.cells === 4);
   const offenders = await Promise.all(
     Array.from({ length: count }, () => beginActor(kernel, kind, { ...message, type: "go" })),
   );

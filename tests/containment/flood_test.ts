@@ -253,7 +253,7 @@ const CACHES: Record<string, [source: string, end: RegExp]> = {
 };
 
 for (const [what, [source, end]] of rows(Object.entries(CACHES))) {
-  for (const place of ["with namespaces", "without them"] as const) {
+  for (const place of rows(["with namespaces", "without them"] as const)) {
     Deno.test(`a tool that fills ${what} finds no disk for it, ${place}`, async () => {
       const arena = place === "with namespaces" ? field : bare;
       const { outcome, peak } = await weighed(arena, source, async () => ({

@@ -27,6 +27,10 @@ export const PATIENT_MS = 60_000;
 /** Steps of a bystander: it is at work while the offender is. */
 const STEPS = LONG ? 200 : 20;
 
+/** Slots of an arena, and the cells that they need. */
+const SLOTS = 60;
+const CELLS = 4;
+
 export const NOTHING: Grants = { net: [], read: [], write: [] };
 
 export interface Arena extends AsyncDisposable {
@@ -70,7 +74,7 @@ export interface Attack {
   readonly reading_ms?: number;
 }
 
-/** A kernel with its HTTP on a free port. */
+/** A kernel with its cells, and its HTTP on a free port. */
 export async function arena(
   kinds: Record<string, string> = {},
   patience_ms = DEADLINE_MS,
@@ -81,13 +85,15 @@ export async function arena(
     workflow: import.meta.resolve("../bench/workflow.ts"),
     ...kinds,
     // Half the patience of production: a silent actor is waited for once in company and three times alone.
-  }, { slots: 60, heartbeat_ms: 1_000 });
+  }, { slots: SLOTS, heartbeat_ms: 1_000 });
   ending.defer(() => kernel.stop());
   const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   ending.defer(() => server.shutdown());
   const onlooker = new Onlooker(`http://127.0.0.1:${server.addr.port}/health`);
   ending.defer(() => onlooker.leave());
+  // What the kernel itself begins is over before any attack: it is not what /health waits for.
+  await until("the cells of its slots", () => kernel.cells.size.cells === CELLS);
 
   const around = (folder: string, tools: ToolCells): Omit<Arena, "on" | keyof AsyncDisposable> => {
     const watched = <T>(run: () => Promise<T>, reading_ms?: number) =>

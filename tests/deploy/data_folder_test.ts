@@ -1,7 +1,8 @@
 /** What a data folder keeps: through a stop, a kill, a move, and the loss of its database. */
 import assert from "node:assert/strict";
+import Database from "libsql";
 import { EXIT } from "../../runtime/core/exit.ts";
-import { done, getJson } from "../support/api.ts";
+import { begin, done, getJson } from "../support/api.ts";
 import { tempFolder } from "../support/folder.ts";
 import { longTest, rows } from "../support/long.ts";
 import { silentModel } from "../support/silent_model.ts";
@@ -59,14 +60,20 @@ longTest("a used data folder with a database of another one is refused", async (
   assertRefused(await runLauncher(["start"], of("b")), /b\/troupe.db is another database/);
 });
 
-/** A data folder whose kernel was killed while a task was under way. */
+/** A data folder whose kernel was killed while a task was under way and its newest commits stood in the log. */
 const killed = once(async () => {
   const data_dir = `${all.path}/killed`;
-  await using model = silentModel(async () => {
-    await stamped(data_dir);
-    const { pid } = JSON.parse(await Deno.readTextFile(`${data_dir}/holder.json`));
+  await using model = silentModel(once(async () => {
+    const { pid, url } = JSON.parse(await Deno.readTextFile(`${data_dir}/holder.json`));
+    await until("commits that only the log has", async () => {
+      Deno.kill(pid, "SIGCONT");
+      await begin(url, { instruction: "Write another one" });
+      // A kernel that is idle writes its log back: from here on it does nothing any more.
+      Deno.kill(pid, "SIGSTOP");
+      return await stampHeard(data_dir) > await stampWithoutLog(data_dir);
+    });
     Deno.kill(pid, "SIGKILL");
-  });
+  }));
   const ended = await runLauncher(["run", "Write a poem about the sea"], {
     DATA_DIR: data_dir,
     ANTHROPIC_BASE_URL: model.url,
@@ -75,10 +82,17 @@ const killed = once(async () => {
 });
 
 /** The folder hears of the newest stamp a moment after the commit. */
-async function stamped(data_dir: string): Promise<void> {
-  const stamp = async () =>
-    JSON.parse(await Deno.readTextFile(`${data_dir}/database.json`))["file:troupe.db"].stamp;
-  await until("a stamp", async () => await stamp() > 1);
+async function stampHeard(data_dir: string): Promise<number> {
+  return JSON.parse(await Deno.readTextFile(`${data_dir}/database.json`))["file:troupe.db"].stamp;
+}
+
+async function stampWithoutLog(data_dir: string): Promise<number> {
+  const alone = `${data_dir}/alone.db`;
+  await Deno.copyFile(`${data_dir}/troupe.db`, alone);
+  const db = new Database(alone, { readonly: true });
+  const { stamp } = db.prepare("SELECT stamp FROM identity").get([]) as { stamp: number };
+  db.close();
+  return stamp;
 }
 
 Deno.test("a run whose kernel is killed says so in one sentence", async () => {
@@ -103,7 +117,7 @@ async function useAndKill(data_dir: string): Promise<void> {
   const troupe = await startTroupe({ env: { DATA_DIR: data_dir } });
   const kernel = await troupe.kernelPid();
   await done(troupe.url, { instruction: "Compute 1 + 1" });
-  await stamped(data_dir);
+  await until("a stamp", async () => await stampHeard(data_dir) > 1);
   Deno.kill(troupe.pid, "SIGKILL");
   Deno.kill(kernel, "SIGKILL");
   await troupe.stop().catch(() => {});
@@ -121,7 +135,6 @@ async function treesOf(data_dir: string): Promise<number> {
 longTest("a killed kernel's log may be written back by another program", async () => {
   await using folder = await tempFolder();
   await useAndKill(folder.path);
-  const { default: Database } = await import("libsql");
   new Database(`${folder.path}/troupe.db`).close();
   assert.equal(await treesOf(folder.path), 1);
 });

@@ -225,7 +225,7 @@ const KEPT = "Compute 1 + 1";
 function firstStop(): Promise<Stopped> {
   return stopping ??= (async () => {
     const { url } = await served();
-    await done(url, { instruction: KEPT });
+    await done(url, { instruction: KEPT, after_task: "none" });
     const stopped = await stopServing();
     await Deno.mkdir(`${home.path}/copy`);
     await Deno.copyFile(`${data_dir()}/troupe.db`, `${home.path}/copy/troupe.db`);

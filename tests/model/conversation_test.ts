@@ -1,6 +1,7 @@
 /** A conversation with a real model: the real SDK in the gateway's worker, against a server on loopback. */
 import assert from "node:assert/strict";
-import { replies } from "../support/agents.ts";
+import { readSeeds } from "../../seeds/mod.ts";
+import { ownAgent, replies } from "../support/agents.ts";
 import {
   type Answer,
   type Asked,
@@ -16,7 +17,25 @@ import { end } from "../support/talk.ts";
 import { talksInTurn } from "../support/talks_in_turn.ts";
 import { until } from "../support/until.ts";
 
-const talk = talksInTurn();
+/** A window that the prefix of `forgetful` alone fills by a third. */
+const CONTEXT_TOKENS = 14_000;
+const facts = { context_tokens: 100_000, output_tokens: 1_000, web: false, price: null };
+
+/** Two agents that are like `generalist`, but for their models. */
+const talk = talksInTurn({
+  models: new Map([
+    ["the-strong-one", { ...facts, context_tokens: CONTEXT_TOKENS }],
+    ["the-fast-one", { ...facts, calls_max: 1 }],
+  ]),
+  onOpen: async ({ commit }) => {
+    const { agents } = await readSeeds();
+    const alike = agents.find(({ name }) => name === "generalist");
+    await commit([
+      ownAgent("forgetful", { ...alike, name: "forgetful", model: "strong" }),
+      ownAgent("single", { ...alike, name: "single", model: "fast" }),
+    ]);
+  },
+});
 
 Deno.test("a three-level tree with subtasks side by side is done by a real model's replies", async () => {
   await using one = talk(({ agent, task, turn, body }) => {
@@ -175,4 +194,85 @@ Deno.test("the text of a reply is shown as it comes", async () => {
   slow.say(parts.slice(3));
   slow.end();
   await until("the end", async () => (await one.tree(id)).result === "over");
+});
+
+Deno.test("a model that takes one call at a time gets one at a time", async () => {
+  let under_way = 0;
+  let most = 0;
+  let served = 0;
+  await using one = talk(async ({ task }) => {
+    if (task === "all") {
+      const input = (index: number) => ({
+        task_instruction: `part ${index}`,
+        agent_type: "single",
+      });
+      if (most === 0) return [1, 2, 3].map((n) => call(`call_${n}`, "start_subtask", input(n)));
+      return end("over");
+    }
+    most = Math.max(most, ++under_way);
+    const others = 3 - ++served;
+    await until("the others to wait", async () => {
+      const views = await one.kernel.gateway.views();
+      return views.find(({ model }) => model === "the-fast-one")!.waiting === others;
+    });
+    under_way--;
+    return end("part");
+  });
+  assert.equal((await one.run("all", "single")).result, "over");
+  assert.equal(most, 1);
+});
+
+const TURNS = 12;
+
+const sizeOf = ({ body }: Asked) => Math.ceil(JSON.stringify(body).length / 3);
+const asksForSummary = ({ body }: Asked) => body.tool_choice?.type === "none";
+
+Deno.test("older turns are summarised before the window is full, as often as it takes, and nothing else is lost", async () => {
+  let calls = 0;
+  let summaries = 0;
+  await using one = talk(({ body, ...rest }) => {
+    const asked = { body, ...rest };
+    const input_tokens = sizeOf(asked);
+    if (asksForSummary(asked)) {
+      return reply([text(`summary ${++summaries}`)], "end_turn", input_tokens);
+    }
+    if (++calls > TURNS) return reply(end("over"), "tool_use", input_tokens);
+    const plan = calls === 1 ? [text("My plan: look, look again, and end.")] : [];
+    const content = `${calls} `.repeat(1_500);
+    const blocks = [
+      ...plan,
+      call(`call_${calls}`, "write_file", { path: `${calls}.txt`, content }),
+    ];
+    return reply(blocks, "tool_use", input_tokens, Math.ceil(JSON.stringify(blocks).length / 3));
+  });
+  const { id, result } = await one.run("write and write", "forgetful");
+  assert.equal(result, "over");
+  assert.ok(summaries >= 2, `${summaries} summaries`);
+
+  for (const asked of one.asked) {
+    const { body } = asked;
+    assert.ok(sizeOf(asked) + body.max_tokens <= CONTEXT_TOKENS, `${sizeOf(asked)} tokens`);
+    assertPaired(body.messages);
+    assert.equal(body.messages[0].role, "user");
+    // The task and what the agent is stand outside of what is summarised.
+    assert.match(JSON.stringify(body.system), /write and write/);
+  }
+  const after = one.asked[one.asked.findIndex(asksForSummary) + 1];
+  const first = JSON.stringify(after.body.messages[0].content);
+  assert.match(first, /summary 1/);
+  assert.match(first, /My plan: look, look again, and end/);
+  // The newest turns are there as they were.
+  assert.ok(after.body.messages.length > 1);
+  // A later summary is made of the earlier one too.
+  const second = one.asked.filter(asksForSummary)[1];
+  assert.match(JSON.stringify(second.body.messages[0]), /summary 1/);
+
+  const journal = await one.journal(id);
+  const count = (type: string) => journal.filter((entry) => entry.type === type).length;
+  assert.equal(count("context.compacted"), summaries);
+  assert.equal(count("model.replied"), TURNS + 1);
+  // What the summaries cost is counted with the task.
+  const [{ input_tokens }] = await one.tasks(id);
+  const sent = one.asked.reduce((sum, asked) => sum + sizeOf(asked), 0);
+  assert.ok(input_tokens >= sent, `${input_tokens} of ${sent} tokens`);
 });

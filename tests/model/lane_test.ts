@@ -4,8 +4,8 @@ import { BREAKER_FAILURES, BREAKER_FIRST_MS, MODEL_CALLS_MAX } from "../../runti
 import type { ModelCall } from "../../runtime/core/model/messages.ts";
 import { Lane, type Passage } from "../../runtime/model/lane.ts";
 import { HandClock } from "../support/clock.ts";
-import { call, messagesServer, reply } from "../support/messages_server.ts";
-import { end, line, talk } from "../support/talk.ts";
+import { messagesServer, reply } from "../support/messages_server.ts";
+import { end, line } from "../support/talk.ts";
 import { until } from "../support/until.ts";
 
 const never = new AbortController().signal;
@@ -97,33 +97,6 @@ Deno.test("no more calls are under way than the bound, and each end lets the nex
   passed[7].passage.succeeded();
   await settled();
   assert.equal(passed.length, MODEL_CALLS_MAX + 1);
-});
-
-Deno.test("a model that takes one call at a time gets one at a time", async () => {
-  let under_way = 0;
-  let most = 0;
-  let served = 0;
-  const facts = { context_tokens: 100_000, output_tokens: 1_000, web: false, price: null };
-  await using one = await talk(async ({ task }) => {
-    if (task === "all") {
-      const input = (index: number) => ({
-        task_instruction: `part ${index}`,
-        agent_type: "generalist",
-      });
-      if (most === 0) return [1, 2, 3].map((n) => call(`call_${n}`, "start_subtask", input(n)));
-      return end("over");
-    }
-    most = Math.max(most, ++under_way);
-    const others = 3 - ++served;
-    await until("the others to wait", async () => {
-      const [view] = await one.kernel.gateway.views();
-      return view.waiting === others;
-    });
-    under_way--;
-    return end("part");
-  }, { models: new Map([["the-default-one", { ...facts, calls_max: 1 }]]) });
-  assert.equal((await one.run("all")).result, "over");
-  assert.equal(most, 1);
 });
 
 Deno.test("a call that is called off while it waits leaves its place to the next", async () => {

@@ -39,10 +39,10 @@ export interface Talk extends AsyncDisposable {
   readonly kernel: TestKernel;
   readonly asked: Asked[];
   readonly folder: string;
-  /** Begins a task of `generalist`; gives its tree. */
-  begin(instruction: string): Promise<string>;
-  /** Runs a task of `generalist` to its end. */
-  run(instruction: string): Promise<TreeEnd & { readonly id: string }>;
+  /** Begins a task of `generalist`, or of another agent; gives its tree. */
+  begin(instruction: string, agent?: string): Promise<string>;
+  /** Runs such a task to its end. */
+  run(instruction: string, agent?: string): Promise<TreeEnd & { readonly id: string }>;
   /** Sends one of its tasks a message. */
   tell(tree_id: string, task_id: string, message: Message): Promise<void>;
   /** How a tree stands. */
@@ -81,8 +81,8 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
     // What is waited for is tested by hand; here nobody has the time.
     patience: { retry_first_ms: 1, ...options.patience },
   });
-  const begin = async (instruction: string) =>
-    (await kernel.submit({ instruction, agent: "generalist", after_task: "none" })).id;
+  const begin = async (instruction: string, agent = "generalist") =>
+    (await kernel.submit({ instruction, agent, after_task: "none" })).id;
   const tree = (id: string) =>
     kernel.read.selectFrom("trees").select(["status", "result", "reason"])
       .where("id", "=", id).executeTakeFirstOrThrow();
@@ -91,8 +91,8 @@ export async function talk(answer: Answer, differing: Differing = {}): Promise<T
     asked: server.asked,
     folder: folder.path,
     begin,
-    run: async (instruction) => {
-      const id = await begin(instruction);
+    run: async (instruction, agent) => {
+      const id = await begin(instruction, agent);
       await finished(kernel, id);
       return { id, ...await tree(id) };
     },
