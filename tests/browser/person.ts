@@ -2,7 +2,8 @@
  * A person in a real browser: types a task, sees its steps arrive live, and its result. A process of
  * its own, because the browser's driver asks for more than a test is granted.
  *
- * Arguments: the page's address, and a file for a screenshot if one is wanted.
+ * Arguments: the page's address, the task, its result, an agent at work and how it stands in the end, as the
+ * page says them, and a file for a screenshot if one is wanted.
  */
 import assert from "node:assert/strict";
 import { type Browser, chromium } from "playwright-core";
@@ -30,7 +31,7 @@ async function openBrowser(): Promise<Browser> {
   throw new Error("This test needs Chromium: apt-get install chromium");
 }
 
-const [url, shot] = Deno.args;
+const [url, task, result, agent, end, shot] = Deno.args;
 const browser = await openBrowser();
 // Whatever is waited for then fails, because its page is gone.
 const inTime = onceGiven(60_000, () => browser.close());
@@ -48,19 +49,19 @@ try {
   page.on("pageerror", (error) => complaints.push(error.message));
 
   await page.goto(url);
-  await page.getByRole("textbox").fill("Work out what a two-day workshop for 24 people costs");
+  await page.getByRole("textbox").fill(task);
   await page.locator("form:has(textarea) button[type=submit]").click();
   await page.waitForURL(/\/trees\//);
 
   // No reload from here on: whatever appears was sent.
   const before = await page.locator("details").count();
-  await page.getByText("The workshop costs 2420 euros").first().waitFor();
+  await page.getByText(result).first().waitFor();
   await page.waitForFunction(
     (before: number) => document.querySelectorAll("details").length > before + 10,
     before,
   );
-  await page.getByText("task_breakdown", { exact: true }).first().waitFor();
-  await page.getByText("49 of 49 tasks ended").waitFor();
+  await page.getByText(agent, { exact: true }).first().waitFor();
+  await page.getByText(end).waitFor();
   assert.deepEqual(complaints, []);
   if (shot) await page.screenshot({ path: shot });
 } finally {
