@@ -1,8 +1,10 @@
 /** Waits for conditions, never for a time: a test that waits says what it waits for. */
 import { slowness } from "./machine.ts";
 
-/** Between two looks at a condition. */
+/** Between two looks at a condition; less often at what takes long, for a look costs, too. */
 const LOOK_MS = 20;
+const LONG_LOOK_MS = 50;
+const LONG_MS = 1_000;
 /** Between two looks at the machine: what is there sooner than this costs none. */
 const WEIGH_MS = 1_000;
 
@@ -18,13 +20,15 @@ export async function until<T>(
   deadline_ms = 30_000,
 ): Promise<NonNullable<Exclude<T, false>>> {
   const given = new GivenTime(deadline_ms);
+  const began = performance.now();
   for (;;) {
     const found = await look();
     if (found !== null && found !== undefined && found !== false) {
       return found as NonNullable<Exclude<T, false>>;
     }
     if (given.over()) throw new Error(`${deadline_ms} ms went by without ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    const pause = performance.now() - began < LONG_MS ? LOOK_MS : LONG_LOOK_MS;
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 
