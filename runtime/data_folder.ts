@@ -62,7 +62,10 @@ export class DataFolder {
 
   /** Writes down who holds it, for the next one who tries. */
   async sign(holder: Holder): Promise<void> {
-    await Deno.writeTextFile(`${this.path}/holder.json`, JSON.stringify(holder));
+    const file = `${this.path}/holder.json`;
+    // Whoever reads it meanwhile reads the one before, and never half of one.
+    await Deno.writeTextFile(`${file}.new`, JSON.stringify(holder));
+    await Deno.rename(`${file}.new`, file);
   }
 
   release(): void {

@@ -20,8 +20,6 @@ async function treesInCopyOf({ folder }: { folder: string }): Promise<number> {
   const db = new Database(copy);
   try {
     return (db.prepare("SELECT count(*) AS trees FROM trees").get([]) as { trees: number }).trees;
-  } catch {
-    return -1;
   } finally {
     db.close();
   }
@@ -54,7 +52,7 @@ async function idsIn(db: TempStore, table: "outbox" | "reviews" | "idempotency_k
 Deno.test("a copy of the database file alone holds everything after the log is written back", async () => {
   await using db = await tempStore({ seeded: true });
   await addTestTree(db);
-  assert.equal(await treesInCopyOf(db), -1);
+  assert.equal(await treesInCopyOf(db), 0);
   assert.ok(await db.store.writeBack());
   assert.equal(await treesInCopyOf(db), 1);
 });
@@ -82,7 +80,7 @@ Deno.test("a store in which nothing is committed for a while writes its log back
   await addTestTree(db);
   await look();
   await until("it waits again", () => clock.waits[0] === STORE_IDLE_MS);
-  assert.equal(await treesInCopyOf(db), -1, "it wrote back although something was committed");
+  assert.equal(await treesInCopyOf(db), 0, "it wrote back although something was committed");
   await look();
   await until("it is written back", async () => await treesInCopyOf(db) === 2);
   await housekeeping.stop();

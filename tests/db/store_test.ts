@@ -52,8 +52,14 @@ const settling = (held: Claim, envelope: Delivered, more: Partial<Step> = {}) =>
     2,
   ).unit;
 
+/** Of the tests that look at trees of their own, or at what did not change; each writes ids of its own. */
+let db: TempStore;
+Deno.test.beforeAll(async () => {
+  db = await tempStore({ seeded: true });
+});
+Deno.test.afterAll(async () => await db[Symbol.asyncDispose]());
+
 Deno.test("an entry of the journal cannot be changed", async () => {
-  await using db = await tempStore({ seeded: true });
   await db.commit([note(await addTestTree(db), "n")]);
   const before = await everyRow(db.store, ["entries"]);
   for (
@@ -83,14 +89,12 @@ Deno.test("an entry of the journal cannot be removed", async () => {
 });
 
 Deno.test("an entry's id can be written once", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
-  await db.commit([note(tree, "n")]);
-  assert.match(await refusal(db.store, [note(tree, "n")]), /UNIQUE/);
+  await db.commit([note(tree, "once")]);
+  assert.match(await refusal(db.store, [note(tree, "once")]), /UNIQUE/);
 });
 
 Deno.test("a unit takes effect as a whole or not at all, wherever it fails", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const good = [note(tree, "a"), hint(tree, "e"), note(tree, "b")];
   const before = await everyRow(db.store, TABLES);
@@ -135,10 +139,9 @@ Deno.test("more units than one group holds are committed in the order in which t
 });
 
 Deno.test("what a statement gave back is asked for by the statement, wherever in a unit it stands", async () => {
-  await using db = await tempStore({ seeded: true });
   const [one, other] = [await addTestTree(db), await addTestTree(db)];
   const taking = [one, other].map(({ root_id }) => takeFirst({ address: root_id, now: 1 }));
-  for (const unit of [taking, [note(one, "n"), ...taking.toReversed()]]) {
+  for (const unit of [taking, [note(one, "before"), ...taking.toReversed()]]) {
     const rows = await db.commit(unit);
     const started = await db.store.read.selectFrom("envelopes").select("id")
       .where("to_address", "in", [one.root_id, other.root_id]).orderBy("seq").execute();
@@ -148,7 +151,6 @@ Deno.test("what a statement gave back is asked for by the statement, wherever in
 });
 
 Deno.test("a unit whose expectation fails is refused with the words of its guard", async () => {
-  await using db = await tempStore({ seeded: true });
   const result = await db.store.commit([
     { ...plain("DELETE FROM trees WHERE id = 'none'"), expect: "one", refusal: "No such tree" },
   ]);
@@ -166,7 +168,6 @@ Deno.test("a guard that expects one row is refused when two are touched", async 
 });
 
 Deno.test("an actor that somebody holds cannot be claimed before the lease is over", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const held = await claim(db, tree, "me", 1);
   const again = (now: number) =>
@@ -178,7 +179,6 @@ Deno.test("an actor that somebody holds cannot be claimed before the lease is ov
 });
 
 Deno.test("a task that has ended cannot be claimed, and cannot end a second time", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const end = (status: "done" | "failed") =>
     endTask(tree.root_id, { status, result: "x" }, ulids.next(), 2).unit;
@@ -208,7 +208,6 @@ Deno.test("settling writes the entry, removes the envelope and keeps the effect"
 });
 
 Deno.test("settling with an epoch that is over changes nothing", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const late = await claim(db, tree, "me", 1);
   await claim(db, tree, "me", 5000);
@@ -223,7 +222,6 @@ Deno.test("settling with an epoch that is over changes nothing", async () => {
 });
 
 Deno.test("settling as another owner changes nothing", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const { claim: held, envelope } = await claim(db, tree);
   const before = await everyRow(db.store, TABLES);
@@ -232,7 +230,6 @@ Deno.test("settling as another owner changes nothing", async () => {
 });
 
 Deno.test("settling twice changes nothing the second time", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   const { claim: held, envelope } = await claim(db, tree);
   await db.commit(settling(held, envelope));
@@ -242,7 +239,6 @@ Deno.test("settling twice changes nothing the second time", async () => {
 });
 
 Deno.test("a claim of one actor does not settle an envelope of another one", async () => {
-  await using db = await tempStore({ seeded: true });
   const [mine, theirs] = [await addTestTree(db), await addTestTree(db)];
   const { claim: held } = await claim(db, mine);
   const { envelope } = await claim(db, theirs);
@@ -252,7 +248,6 @@ Deno.test("a claim of one actor does not settle an envelope of another one", asy
 });
 
 Deno.test("a step whose send is refused is refused as a whole", async () => {
-  await using db = await tempStore({ seeded: true });
   const [mine, theirs] = [await addTestTree(db), await addTestTree(db)];
   const { claim: held, envelope } = await claim(db, mine);
   const before = await everyRow(db.store, TABLES);
@@ -263,7 +258,6 @@ Deno.test("a step whose send is refused is refused as a whole", async () => {
 });
 
 Deno.test("a mailbox takes as many envelopes as the limit says and refuses one more", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   // The first one is the task's own.
   await Promise.all(
@@ -275,16 +269,14 @@ Deno.test("a mailbox takes as many envelopes as the limit says and refuses one m
 });
 
 Deno.test("a full mailbox of one actor does not concern another", async () => {
-  await using db = await tempStore({ seeded: true });
   const [full, other] = [await addTestTree(db), await addTestTree(db)];
   await Promise.all(
-    Array.from({ length: MAILBOX_MAX - 1 }, (_, at) => db.commit([hint(full, `e${at}`)])),
+    Array.from({ length: MAILBOX_MAX - 1 }, (_, at) => db.commit([hint(full, `full-${at}`)])),
   );
   await db.commit([hint(other, "one")]);
 });
 
 Deno.test("an envelope cannot be sent into another tree, to nobody, or to who has ended", async () => {
-  await using db = await tempStore({ seeded: true });
   const [mine, other] = [await addTestTree(db), await addTestTree(db)];
   await refusal(db.store, [hint({ tree_id: mine.tree_id, root_id: other.root_id }, "a")]);
   await refusal(db.store, [hint({ tree_id: mine.tree_id, root_id: "nobody" }, "b")]);
@@ -293,7 +285,6 @@ Deno.test("an envelope cannot be sent into another tree, to nobody, or to who ha
 });
 
 Deno.test("an envelope that waits for its next attempt holds back those behind it", async () => {
-  await using db = await tempStore({ seeded: true });
   const tree = await addTestTree(db);
   await db.commit([hint(tree, "second")]);
   const take = async (now: number) => {
@@ -339,7 +330,6 @@ Deno.test("a text with a NUL is refused with its whole unit instead of being kep
 });
 
 Deno.test("the reading connection cannot write", async () => {
-  await using db = await tempStore({ seeded: true });
   await addTestTree(db);
   const before = await everyRow(db.store, TABLES);
   await assert.rejects(db.store.read.deleteFrom("envelopes").execute());

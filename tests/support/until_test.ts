@@ -20,7 +20,7 @@ Deno.test("a wait for what never comes ends", async () => {
 Deno.test("a wait is longer where others have the cores", async () => {
   // Processes, which end when they are told to: a worker that spins may not.
   const others = Array.from(
-    { length: 4 * navigator.hardwareConcurrency },
+    { length: 8 * navigator.hardwareConcurrency },
     () =>
       new Deno.Command("sh", { args: ["-c", "echo on; while :; do :; done"], stdout: "piped" })
         .spawn(),

@@ -1,4 +1,4 @@
-/** Tools that agents write, and the terminal: what is refused, what a person allows, what happens. */
+/** Tools that agents write: what is refused, what a person allows, what happens. */
 import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
 import { decide } from "../support/agents.ts";
@@ -12,11 +12,10 @@ import {
   question,
   replies,
   run,
-  type Script,
   startAgents,
 } from "../support/agents.ts";
 import { tempFolder } from "../support/folder.ts";
-import { until } from "../support/until.ts";
+import { oneKernel } from "../support/one_kernel.ts";
 
 /** Does what several tests need: the types of each source more take seconds to check. */
 const SOURCE = `
@@ -38,18 +37,6 @@ const DOUBLE = {
   tests: [{ name: "two", input: { n: 2 }, expected: 4 }],
 };
 
-/** One kernel for every test that needs nothing of its own: each has its own tasks and its own tools. */
-let kernel: TestKernel;
-const script: Script = {};
-const folder = await tempFolder();
-Deno.test.beforeAll(async () => {
-  kernel = await start(folder.path, script);
-});
-Deno.test.afterAll(async () => {
-  await kernel?.stop();
-  await folder[Symbol.asyncDispose]();
-});
-
 /** What was wrong with each source: types take seconds to check, and the same ones say the same. */
 const checked = new Map<string, Promise<string | null>>();
 
@@ -62,10 +49,7 @@ async function start(...args: Parameters<typeof startAgents>): Promise<TestKerne
   return kernel;
 }
 
-function together(name: string, own: Script, run: () => Promise<void>): void {
-  Object.assign(script, own);
-  Deno.test(name, run);
-}
+const { together, folder } = await oneKernel(start);
 
 const READER = {
   ...DOUBLE,
@@ -90,7 +74,7 @@ together("a tool that an agent writes is callable from its next turn, and prints
     calls(["printing", { n: 21 }]),
     end,
   ],
-}, async () => {
+}, async (kernel) => {
   const [created, called] = await run(kernel, "print");
   assert.match(created.content, /^Created printing, version 1\. 1 of 1 tests passed/);
   assert.equal(called.content, "42");
@@ -141,15 +125,15 @@ together("a tool with something wrong is refused with what is wrong, and is not 
     ),
     end,
   ],
-}, async () => {
+}, async (kernel) => {
   const all = await run(kernel, "wrong");
-  const ids = await callIds("wrong");
+  const ids = await callIds(kernel, "wrong");
   WRONG.forEach(([what, , said], index) => {
     const reply = all.find((one) => (one as { call_id?: string }).call_id === ids[index])!;
     assert.equal(reply.is_error, true, what);
     assert.match(reply.content, said, what);
   });
-  assert.deepEqual(await written("wrong"), []);
+  assert.deepEqual(await written(kernel, "wrong"), []);
 });
 
 together("input that does not fit a written tool's schema never reaches it", {
@@ -158,7 +142,7 @@ together("input that does not fit a written tool's schema never reaches it", {
     calls(["used_wrongly", { n: "x", more: 1 }]),
     end,
   ],
-}, async () => {
+}, async (kernel) => {
   const [, called] = await run(kernel, "use wrongly");
   assert.equal(called.is_error, true);
   assert.match(called.content, /Invalid arguments for used_wrongly: n: .*number/);
@@ -170,18 +154,18 @@ together("a tool with a permission waits for a person, who sees source, manifest
     calls(["write_file", { path: "notes/b.txt", content: "from the workspace" }]),
     end,
   ],
-}, async () => {
+}, async (kernel) => {
   const tree_id = await begin(kernel, "ask");
   const asked = await question(kernel, tree_id);
   assert.match(asked.issue, /reader, version 1.*read in the workspace: notes/);
   assert.ok(asked.detail!.includes(READER.source));
   assert.match(asked.detail!, /1 of 1 tests passed/);
-  assert.deepEqual(await written("reader"), []);
+  assert.deepEqual(await written(kernel, "reader"), []);
   assert.deepEqual(await replies(kernel, tree_id), []);
   await decide(kernel, asked.id, { decision: "approved", comment: "" });
   const [created] = await finished(kernel, tree_id);
   assert.match(created.content, /^Created reader, version 1/);
-  assert.deepEqual(await written("reader"), ["reader 1"]);
+  assert.deepEqual(await written(kernel, "reader"), ["reader 1"]);
 });
 
 together("an approved tool reads what its manifest names, and nothing else", {
@@ -197,7 +181,7 @@ together("an approved tool reads what its manifest names, and nothing else", {
     calls(["approved", { path: "../../../etc/passwd" }]),
     end,
   ],
-}, async () => {
+}, async (kernel) => {
   const tree_id = await begin(kernel, "read");
   await decide(kernel, (await question(kernel, tree_id)).id, { decision: "approved", comment: "" });
   const all = await finished(kernel, tree_id);
@@ -208,19 +192,19 @@ together("an approved tool reads what its manifest names, and nothing else", {
 
 together("a tool that a person does not allow is refused with their words", {
   "ask in vain": [calls(["create_tool", { ...READER, name: "curious" }]), end],
-}, async () => {
+}, async (kernel) => {
   const tree_id = await begin(kernel, "ask in vain");
   const { id } = await question(kernel, tree_id);
   await decide(kernel, id, { decision: "rejected", comment: "too curious" });
   const [reply] = await finished(kernel, tree_id);
   assert.equal(reply.is_error, true);
   assert.match(reply.content, /did not allow it: too curious/);
-  assert.deepEqual(await written("curious"), []);
+  assert.deepEqual(await written(kernel, "curious"), []);
 });
 
 together("a person decides in the page, and only once", {
   "ask in the page": [calls(["create_tool", { ...READER, name: "shown" }]), end],
-}, async () => {
+}, async (kernel) => {
   const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
   const tree_id = await begin(kernel, "ask in the page");
   const { id } = await question(kernel, tree_id);
@@ -244,7 +228,7 @@ const ONLINE = { ...DOUBLE, name: "online", permissions: { net: ["example.org"] 
 
 together("a tool that asks for the network runs no test before a person allows it", {
   "go online": [calls(["create_tool", ONLINE]), end],
-}, async () => {
+}, async (kernel) => {
   const tree_id = await begin(kernel, "go online");
   const asked = await question(kernel, tree_id);
   assert.match(asked.detail!, /use the network: example\.org/);
@@ -284,7 +268,7 @@ together("a new version is for later tasks; one that has the old version keeps i
   ],
   newer: [calls(["create_tool", TRIPLE]), calls(["times", { n: 10 }]), end],
   later: [calls(["attach_tool", { name: "times" }]), calls(["times", { n: 10 }]), end],
-}, async () => {
+}, async (kernel) => {
   const older = await begin(kernel, "older");
   const waiting = await question(kernel, older);
   // Another tree's tool: a person has to allow that it changes.
@@ -311,12 +295,12 @@ const LONG = {
 
 together("a result that is too long keeps head and tail, and the whole is in the workspace", {
   "say much": [calls(["create_tool", LONG]), calls(["long", { n: 200_000, letter: "x" }]), end],
-}, async () => {
+}, async (kernel) => {
   const tree_id = await begin(kernel, "say much");
   const [, called] = await finished(kernel, tree_id);
   assert.ok(called.content.length < 110_000);
   const path = /the whole is in (\S+)/.exec(called.content)![1];
-  const whole = await Deno.readTextFile(`${folder.path}/workspaces/${tree_id}/${path}`);
+  const whole = await Deno.readTextFile(`${folder}/workspaces/${tree_id}/${path}`);
   assert.equal(whole.length, 200_002);
 });
 
@@ -344,7 +328,7 @@ Deno.test("a written tool runs without namespaces where there are none", async (
 together("a disabled tool can be neither called nor attached, and a deleted one is gone", {
   "make one": [calls(["create_tool", { ...DOUBLE, name: "disabled" }]), end],
   "attach it": [calls(["attach_tool", { name: "disabled" }]), end],
-}, async () => {
+}, async (kernel) => {
   await run(kernel, "make one");
   const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
   const ask = (method: string, path: string, body?: unknown) =>
@@ -367,118 +351,15 @@ together("a disabled tool can be neither called nor attached, and a deleted one 
   assert.equal((await ask("PATCH", "/api/tools/nothing", { disabled: true })).status, 404);
 });
 
-const command = (command: string) => calls(["use_terminal", { command }]);
-
-together("a command runs in the workspace, sees nothing outside, and has no network", {
-  "look around": [
-    calls(["attach_tool", { name: "use_terminal" }]),
-    command("echo hello > a.txt; cat a.txt; echo problem >&2; exit 3"),
-    command(`ls ${folder.path} /root /home; cat /etc/passwd; ls /proc | grep -c '^[0-9]'`),
-    command("cat < /dev/tcp/127.0.0.1/1 || echo no network; ip link 2>/dev/null | wc -l"),
-    command("printf 'red \\033[31mtext\\a'"),
-    end,
-  ],
-}, async () => {
-  const [, first, outside, network, escapes] = await run(kernel, "look around");
-  assert.match(first.content, /^Exit code 3\nhello\nproblem\n$/);
-  assert.equal(first.is_error, true);
-  assert.ok(!/root:|lost\+found|troupe\.db/.test(outside.content), outside.content);
-  assert.match(network.content, /no network/);
-  assert.equal(escapes.content, "Exit code 0\nred text");
-});
-
-together("a command that runs too long is ended with all that it started", {
-  sleep: [
-    calls(["attach_tool", { name: "use_terminal" }]),
-    calls(["use_terminal", { command: "sleep 61.7 & sleep 61.7", timeout_seconds: 1 }]),
-    end,
-  ],
-}, async () => {
-  const [, reply] = await run(kernel, "sleep");
-  assert.match(reply.content, /^Ended from outside: it ran longer than 1 s/);
-  await until("the end of the sleepers", async () => {
-    const { stdout } = await new Deno.Command("ps", { args: ["-e", "-o", "args="] }).output();
-    return !new TextDecoder().decode(stdout).includes("sleep 61.7");
-  }, 5_000);
-});
-
-const HUNDREDS = "i=0; while [ $i -lt 400 ]; do sleep 61.8 & i=$((i+1)); done; sleep 61.8";
-
-together("a command that starts hundreds of processes is ended with all of them", {
-  "start hundreds": [
-    calls(["attach_tool", { name: "use_terminal" }]),
-    calls(["use_terminal", { command: HUNDREDS, timeout_seconds: 2 }]),
-    end,
-  ],
-}, async () => {
-  const [, reply] = await run(kernel, "start hundreds");
-  // An ordinary user's limit refuses most of them; root's does not hold, and then the deadline ends all.
-  assert.match(reply.content, /ran longer than 2 s|annot fork/);
-  await until("the end of the sleepers", async () => {
-    const { stdout } = await new Deno.Command("ps", { args: ["-e", "-o", "args="] }).output();
-    return !new TextDecoder().decode(stdout).includes("sleep 61.8");
-  }, 5_000);
-});
-
-// Files with holes: they count by their size, and cost no disk.
-const FILLING = "for i in 1 2 3 4 5 6 7 8 9; do truncate -s 250M f$i; done; sleep 61.9";
-
-together("a command that fills the workspace is ended", {
-  fill: [
-    calls(["attach_tool", { name: "use_terminal" }]),
-    command(FILLING),
-    end,
-  ],
-}, async () => {
-  const [, reply] = await run(kernel, "fill");
-  assert.match(reply.content, /^Ended from outside: the workspace grew over 2048 MB/);
-});
-
-Deno.test("a command without namespaces waits for a person, and runs once they allow it", async () => {
-  await using folder = await tempFolder();
-  const kernel = await start(folder.path, {
-    shell: [
-      calls(["attach_tool", { name: "use_terminal" }]),
-      calls(["use_terminal", { command: "echo allowed > done.txt; cat done.txt" }]),
-      end,
-    ],
-  }, { layers: { bwrap: false, prlimit: true } });
-  const tree_id = await begin(kernel, "shell");
-  const asked = await question(kernel, tree_id);
-  assert.equal(asked.detail, "echo allowed > done.txt; cat done.txt");
-  assert.match(asked.issue, /no bwrap/);
-  const file = `${folder.path}/workspaces/${tree_id}/done.txt`;
-  await assert.rejects(Deno.stat(file));
-  await decide(kernel, asked.id, { decision: "approved", comment: "" });
-  const [, reply] = await finished(kernel, tree_id);
-  assert.equal(reply.content, "Exit code 0\nallowed\n");
-  await kernel.stop();
-});
-
-together("a command that asks for the network waits for a person", {
-  "ask for a network": [
-    calls(["attach_tool", { name: "use_terminal" }]),
-    calls(["use_terminal", { command: "true", network: true }]),
-    end,
-  ],
-}, async () => {
-  const tree_id = await begin(kernel, "ask for a network");
-  const asked = await question(kernel, tree_id);
-  assert.match(asked.issue, /network/);
-  await decide(kernel, asked.id, { decision: "rejected", comment: "" });
-  const [, reply] = await finished(kernel, tree_id);
-  assert.match(reply.content, /did not allow it/);
-});
-
 /** The versions of a tool that are there. */
-async function written(name: string): Promise<string[]> {
+async function written(kernel: TestKernel, name: string): Promise<string[]> {
   const rows = await kernel.read.selectFrom("tools").select(["name", "version"])
     .where("source", "is not", null).where("name", "=", name).orderBy("version").execute();
   return rows.map(({ name, version }) => `${name} ${version}`);
 }
 
 /** Ids of the calls of a task's first turn, in their order. */
-async function callIds(instruction: string): Promise<string[]> {
+async function callIds(kernel: TestKernel, instruction: string): Promise<string[]> {
   const { message_json } = await kernel.read.selectFrom("entries")
     .innerJoin("tasks", "tasks.id", "entries.task_id").select("message_json")
     .where("type", "=", "model.replied").where("tasks.instruction", "=", instruction)
