@@ -1,4 +1,5 @@
 /** A task's journal for people: what it was told, said, asked for and got, in order. */
+import * as z from "zod";
 import type { ComponentChildren } from "preact";
 import type { JournalEntry } from "../../../db/entries.ts";
 import { Badge, duration, oneLine, Text } from "../../frame/components.tsx";
@@ -6,6 +7,7 @@ import { itemId } from "./ids.ts";
 import { REASON_CHARS_MAX } from "../../../runtime/core/limits.ts";
 import type { MediaName } from "../../../runtime/core/model/messages.ts";
 import type { Status } from "../../../runtime/core/protocol.ts";
+import { TOOLKIT } from "../../../runtime/core/toolkit/mod.ts";
 
 export function Journal({ entries }: { entries: readonly JournalEntry[] }) {
   const last = entries.at(-1);
@@ -198,7 +200,7 @@ function MediaShown({ media: { hash, media_type } }: { media: MediaName }) {
 }
 
 function ToolReply({ reply, name }: { reply: SaidReply; name: string }) {
-  const end = endIn(reply.content);
+  const end = TOOLKIT.get(name)?.performer === "child" ? endIn(reply.content) : null;
   return (
     <>
       <Line title={reply.is_error ? "Error from" : "Answer to"}>
@@ -253,9 +255,16 @@ function callsIn(messages: readonly Said[]): Calls {
 function endIn(content: string): SaidEnd | null {
   if (!content.startsWith('{"status":')) return null;
   try {
-    const end = JSON.parse(content);
-    return typeof end.task_id === "string" ? end : null;
+    return childEnd.safeParse(JSON.parse(content)).data ?? null;
   } catch {
     return null;
   }
 }
+
+const childEnd = z.object({
+  status: z.enum(["done", "failed", "cancelled"]),
+  task_id: z.string(),
+  result: z.string().nullish(),
+  summary: z.string().nullish(),
+  reason: z.string().nullish(),
+});
