@@ -2,12 +2,16 @@
 import { asTool, effectOf, type ToolTest } from "../runtime/core/toolkit/written_tool.ts";
 import { CORE_TOOLS, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
 import type { Tool, WrittenTool } from "../runtime/core/toolkit/tool.ts";
+import { sql } from "kysely";
 import { agentNames } from "./definitions.ts";
 import type { Db } from "./schema.ts";
 import { iso } from "./times.ts";
 import { query, type Statement, statement } from "./unit.ts";
 
-/** Adds a version; refused when somebody else added it meanwhile. */
+/**
+ * Adds a version; refused when somebody else added it meanwhile. It is as disabled as the others of its name:
+ * a person may have said so while it was tested.
+ */
 export function addWrittenTool(
   tool: WrittenTool,
   tests: readonly ToolTest[],
@@ -27,6 +31,7 @@ export function addWrittenTool(
       origin: "agent",
       tree_id,
       created_at: now,
+      disabled: sql`(SELECT coalesce(max(disabled), 0) FROM tools WHERE name = ${tool.name})`,
     }).onConflict((conflict) => conflict.doNothing()),
     { expect: "one", refusal: `${tool.name} got a version ${tool.version} meanwhile` },
   );
@@ -47,7 +52,11 @@ export async function findWrittenTool(
 
 /** The newest version of a name, disabled or not, with who wrote it. */
 export function newestTool(db: Db, name: string) {
-  return db.selectFrom("tools").select(["version", "origin", "tree_id"]).where("name", "=", name)
+  return db.selectFrom("tools").select(["version", "origin", "tree_id", "disabled"]).where(
+    "name",
+    "=",
+    name,
+  )
     .orderBy("version", "desc").limit(1).executeTakeFirst();
 }
 

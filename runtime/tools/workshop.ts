@@ -58,6 +58,9 @@ async function createTool(
   if (TOOLKIT.has(draft.name) || newest && newest.origin !== "agent") {
     throw new Refusal("name", `${draft.name} was not written by an agent: choose another name`);
   }
+  if (newest?.disabled) {
+    throw new Refusal("name", `A person disabled ${draft.name}: choose another name`);
+  }
   checkSchema(draft.input_schema);
   const known = await findWrittenTool(read, draft.name);
   if (known && isSame(known, { ...draft, permissions })) {
@@ -85,7 +88,7 @@ async function createTool(
       return {
         issue: `May the tool ${tool.name}, version ${version}, be used? It may ` +
           `${describePermissions(permissions)}.`,
-        detail: await describe(ports, tool, tests, signal),
+        detail: describe(tool, tests),
       };
     });
     if (held) return held;
@@ -155,17 +158,8 @@ function checkSchema(schema: Record<string, unknown>): void {
   }
 }
 
-/** What a person sees: everything that would run, with exactly what it may do. */
-async function describe(
-  ports: WorkshopPorts,
-  tool: WrittenTool,
-  tests: readonly ToolTest[],
-  signal: AbortSignal,
-): Promise<string> {
-  // Nothing uses the network before a person has allowed it.
-  const report = tool.permissions.net?.length
-    ? "The tests may use the network: they run once you approve."
-    : (await runTests(ports, tool, tests, signal)).text;
+/** What a person sees: everything that would run, with exactly what it may do. Nothing of it ran before. */
+function describe(tool: WrittenTool, tests: readonly ToolTest[]): string {
   return [
     tool.description,
     `It may ${describePermissions(tool.permissions)}.`,
@@ -176,9 +170,8 @@ async function describe(
     "Source:",
     tool.source,
     "",
-    "Tests:",
+    "Tests, which run once you approve:",
     JSON.stringify(tests, null, 2),
-    report,
   ].join("\n");
 }
 

@@ -159,12 +159,13 @@ together("a tool with a permission waits for a person, who sees source, manifest
   const asked = await question(kernel, tree_id);
   assert.match(asked.issue, /reader, version 1.*read in the workspace: notes/);
   assert.ok(asked.detail!.includes(READER.source));
-  assert.match(asked.detail!, /1 of 1 tests passed/);
+  assert.match(asked.detail!, /"name": "reads"/);
+  assert.match(asked.detail!, /which run once you approve/);
   assert.deepEqual(await written(kernel, "reader"), []);
   assert.deepEqual(await replies(kernel, tree_id), []);
   await decide(kernel, asked.id, { decision: "approved", comment: "" });
   const [created] = await finished(kernel, tree_id);
-  assert.match(created.content, /^Created reader, version 1/);
+  assert.match(created.content, /^Created reader, version 1\. 1 of 1 tests passed/);
   assert.deepEqual(await written(kernel, "reader"), ["reader 1"]);
 });
 
@@ -226,16 +227,34 @@ together("a person decides in the page, and only once", {
 
 const ONLINE = { ...DOUBLE, name: "online", permissions: { net: ["example.org"] } };
 
-together("a tool that asks for the network runs no test before a person allows it", {
+together("a tool that asks for the network, or to write, runs no test before a person allows it", {
   "go online": [calls(["create_tool", ONLINE]), end],
+  "write somewhere": [
+    calls(["create_tool", { ...DOUBLE, name: "writer", permissions: { write: ["out"] } }]),
+    end,
+  ],
 }, async (kernel) => {
+  const tries: string[] = [];
+  const { tools } = kernel;
+  const real = tools.try.bind(tools);
+  tools.try = (tool, ...rest) => {
+    tries.push(tool.name);
+    return real(tool, ...rest);
+  };
+  const writing = await begin(kernel, "write somewhere");
+  const { id } = await question(kernel, writing);
   const tree_id = await begin(kernel, "go online");
   const asked = await question(kernel, tree_id);
+  assert.deepEqual(tries, []);
+  await decide(kernel, id, { decision: "rejected", comment: "" });
+  await finished(kernel, writing);
   assert.match(asked.detail!, /use the network: example\.org/);
-  assert.match(asked.detail!, /they run once you approve/);
+  assert.match(asked.detail!, /which run once you approve/);
   await decide(kernel, asked.id, { decision: "approved", comment: "" });
   const [created] = await finished(kernel, tree_id);
   assert.match(created.content, /1 of 1 tests passed/);
+  assert.deepEqual(tries, ["online"]);
+  tools.try = real;
 });
 
 Deno.test("a question outlives the kernel that asked it", async () => {
@@ -248,7 +267,7 @@ Deno.test("a question outlives the kernel that asked it", async () => {
   const second = await start(folder.path, script);
   await decide(second, id, { decision: "approved", comment: "" });
   const [created] = await finished(second, tree_id);
-  assert.match(created.content, /^Created reader, version 1/);
+  assert.match(created.content, /^Created reader, version 1\. 1 of 1 tests passed/);
   await second.stop();
 });
 
@@ -325,31 +344,42 @@ Deno.test("a written tool runs without namespaces where there are none", async (
   await kernel.stop();
 });
 
-together("a disabled tool can be neither called nor attached, and a deleted one is gone", {
-  "make one": [calls(["create_tool", { ...DOUBLE, name: "disabled" }]), end],
-  "attach it": [calls(["attach_tool", { name: "disabled" }]), end],
-}, async (kernel) => {
-  await run(kernel, "make one");
-  const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
-  const ask = (method: string, path: string, body?: unknown) =>
-    app.request(`http://127.0.0.1${path}`, {
-      method,
-      ...body === undefined ? {} : {
-        body: JSON.stringify(body),
-        headers: { "content-type": "application/json" },
-      },
-    });
-  const patched = await ask("PATCH", "/api/tools/disabled", { disabled: true });
-  assert.equal((await patched.json()).disabled, true);
-  assert.match((await run(kernel, "attach it"))[0].content, /no optional tool named disabled/);
-  await ask("PATCH", "/api/tools/disabled", { disabled: false });
-  assert.equal((await run(kernel, "attach it"))[0].content, "Attached disabled");
-  assert.equal((await ask("DELETE", "/api/tools/disabled")).status, 204);
-  assert.equal((await ask("GET", "/api/tools/disabled")).status, 404);
-  assert.equal((await ask("DELETE", "/api/tools/read_file")).status, 409);
-  assert.equal((await ask("PATCH", "/api/tools/read_file", { disabled: true })).status, 409);
-  assert.equal((await ask("PATCH", "/api/tools/nothing", { disabled: true })).status, 404);
-});
+together(
+  "a disabled tool can be neither called, attached nor written again, and a deleted one is gone",
+  {
+    "make one": [calls(["create_tool", { ...DOUBLE, name: "disabled" }]), end],
+    "make another": [
+      calls(["create_tool", { ...DOUBLE, name: "disabled", description: "Doubles once more" }]),
+      end,
+    ],
+    "attach it": [calls(["attach_tool", { name: "disabled" }]), end],
+  },
+  async (kernel) => {
+    await run(kernel, "make one");
+    const app = createApp(kernel, { host: "127.0.0.1", admin_token: null });
+    const ask = (method: string, path: string, body?: unknown) =>
+      app.request(`http://127.0.0.1${path}`, {
+        method,
+        ...body === undefined ? {} : {
+          body: JSON.stringify(body),
+          headers: { "content-type": "application/json" },
+        },
+      });
+    const patched = await ask("PATCH", "/api/tools/disabled", { disabled: true });
+    assert.equal((await patched.json()).disabled, true);
+    assert.match((await run(kernel, "attach it"))[0].content, /no optional tool named disabled/);
+    const [again] = await run(kernel, "make another");
+    assert.match(again.content, /A person disabled disabled: choose another name/);
+    assert.deepEqual(await written(kernel, "disabled"), ["disabled 1"]);
+    await ask("PATCH", "/api/tools/disabled", { disabled: false });
+    assert.equal((await run(kernel, "attach it"))[0].content, "Attached disabled");
+    assert.equal((await ask("DELETE", "/api/tools/disabled")).status, 204);
+    assert.equal((await ask("GET", "/api/tools/disabled")).status, 404);
+    assert.equal((await ask("DELETE", "/api/tools/read_file")).status, 409);
+    assert.equal((await ask("PATCH", "/api/tools/read_file", { disabled: true })).status, 409);
+    assert.equal((await ask("PATCH", "/api/tools/nothing", { disabled: true })).status, 404);
+  },
+);
 
 /** The versions of a tool that are there. */
 async function written(kernel: TestKernel, name: string): Promise<string[]> {
