@@ -79,6 +79,7 @@ async function serve(config: Config, folder: DataFolder): Promise<number> {
       workspaces: folder.workspaces,
       sockets: folder.sockets,
       scratch: folder.scratch,
+      trash: folder.trash,
       code: decodeURIComponent(new URL(".", import.meta.url).pathname),
       layers,
       kinds: { agent: import.meta.resolve("./actors/agent.ts") },

@@ -9,6 +9,7 @@ import {
   KERNEL_START_MS,
   SOCKET_FOLDER_MAX,
   TOOL_CELLS_MAX,
+  WORKSPACE_PROCESSES_MAX,
 } from "../runtime/core/limits.ts";
 import { NEWBORN, pulseAfter, type PulseEvent, type Silence } from "../runtime/core/pulse.ts";
 import { surroundings } from "./environment.ts";
@@ -38,13 +39,13 @@ export function startKernel(
 ): KernelProcess {
   const data = absolute(environment.DATA_DIR || "data");
   const sockets = socketFolder(data);
-  // A kernel that crashes leaves no image of its memory behind: the model's key is in there.
-  const [program, ...before] = isThere("prlimit")
-    ? ["prlimit", "--core=0", Deno.execPath()]
-    : [Deno.execPath()];
-  const process = new Deno.Command(program, {
+  // What it writes is nobody else's on this machine. One that crashes leaves no image of its memory
+  // behind: the model's key is in there.
+  const process = new Deno.Command("sh", {
     args: [
-      ...before,
+      "-c",
+      'umask 077; ulimit -c 0; exec "$0" "$@"',
+      Deno.execPath(),
       "run",
       "--quiet",
       "--no-prompt",
@@ -193,6 +194,9 @@ function grants(data: string, sockets: string, environment: Record<string, strin
   for (let place = 0; place < TOOL_CELLS_MAX; place++) {
     net.push(`unix:${sockets}/tool-${place}.sock`);
   }
+  for (let place = 0; place < WORKSPACE_PROCESSES_MAX; place++) {
+    net.push(`unix:${sockets}/workspace-${place}.sock`);
+  }
   return [
     // Its own code and seeds, its data.
     `--allow-read=${[code, data, sockets].join(",")}`,
@@ -212,10 +216,12 @@ function grants(data: string, sockets: string, environment: Record<string, strin
         "LOG_STREAM",
       ].join(",")
     }`,
-    // The database's native library, what its loader looks at, and whether root runs it.
+    // The database's native library, what its loader looks at, whether root runs it, and the disk's room.
     "--allow-ffi",
-    "--allow-sys=cpus,hostname,networkInterfaces,uid",
-    // The cells, the look at their CPU time, their end, and what is put around them.
-    `--allow-run=${[Deno.execPath(), "cat", "kill", ...CONTAINERS.filter(isThere)].join(",")}`,
+    "--allow-sys=cpus,hostname,networkInterfaces,statfs,uid",
+    // The cells, the look at their CPU time, their end, the shell, and what is put around them all.
+    `--allow-run=${
+      [Deno.execPath(), "cat", "kill", "sh", ...CONTAINERS.filter(isThere)].join(",")
+    }`,
   ];
 }

@@ -16,8 +16,10 @@ export class DataFolder {
     readonly node_id: string,
     readonly sockets: string,
     readonly workspaces: string,
-    /** Emptied at each start: what stood there belonged to processes that are dead. */
+    /** Empty at each start: what stood there belonged to processes that are dead. */
     readonly scratch: string,
+    /** What is to go; it is removed while the kernel runs, and is in nobody's way. */
+    readonly trash: string,
     /** Recorded model calls, one file a tree. */
     readonly cassettes: string,
     readonly lock: Deno.FsFile,
@@ -40,7 +42,10 @@ export class DataFolder {
         return await holderOf(path);
       }
       const real = await Deno.realPath(path);
-      await Deno.remove(`${real}/scratch`, { recursive: true }).catch(() => {});
+      // Nobody else's: what agents write is in here.
+      await Deno.chmod(real, 0o700);
+      await Deno.mkdir(`${real}/trash`, { recursive: true });
+      await Deno.rename(`${real}/scratch`, `${real}/trash/${crypto.randomUUID()}`).catch(() => {});
       await Deno.mkdir(`${real}/scratch`);
       await Deno.mkdir(`${real}/cassettes`, { recursive: true });
       return new DataFolder(
@@ -49,6 +54,7 @@ export class DataFolder {
         await Deno.realPath(sockets),
         `${real}/workspaces`,
         `${real}/scratch`,
+        `${real}/trash`,
         `${real}/cassettes`,
         lock,
       );

@@ -3,10 +3,11 @@ import { openStore } from "../db/store.ts";
 import type { Ports } from "./boot.ts";
 import { CellPool } from "./cells/pool.ts";
 import { AgentCells } from "./confined/agent_cells.ts";
-import { FilesDoor } from "./confined/files.ts";
 import type { Layers } from "./confined/sandbox.ts";
 import { Shell } from "./confined/terminal.ts";
 import { ToolCells } from "./confined/tool_cells.ts";
+import { Removal } from "./confined/removal.ts";
+import { Workspaces } from "./confined/workspaces.ts";
 import { HEARTBEAT_MS } from "./core/limits.ts";
 import type { ModelTable } from "./core/model/facts.ts";
 import type { Provider } from "./core/model/messages.ts";
@@ -18,10 +19,12 @@ import { type Log, systemClock, systemRandom, ulids } from "./ports.ts";
 
 export interface Machine {
   readonly database_url: string;
-  /** Folders: of all trees' workspaces, of sockets, of what is thrown away, of the program's own code. */
+  /** Folders: of all trees' workspaces, of sockets, of what is used once, of the program's own code. */
   readonly workspaces: string;
   readonly sockets: string;
   readonly scratch: string;
+  /** On the same disk as the others: what is to go lies there until it is removed. */
+  readonly trash: string;
   readonly code: string;
   readonly layers: Layers;
   /** How long an actor may take for one step; `HEARTBEAT_MS` when left out. */
@@ -42,13 +45,17 @@ export interface Machine {
 
 export type RealPorts = Ports & {
   readonly cells: CellPool;
+  readonly files: Workspaces;
   readonly tools: ToolCells;
   readonly model: GatewayDoor;
 };
 
 export function realPorts(machine: Machine): RealPorts {
-  const { workspaces, sockets, scratch, code, layers, log } = machine;
+  const { sockets, scratch, trash, code, layers, log } = machine;
   const clock = systemClock;
+  const { workspaces: folder } = machine;
+  const workspaces = new Workspaces({ workspaces: folder, sockets, code, layers }, clock, log);
+  const removal = new Removal(trash, layers, log);
   const { playbooks, provider, patience, cassette, models } = machine;
   return {
     clock,
@@ -66,8 +73,8 @@ export function realPorts(machine: Machine): RealPorts {
       clock,
     ),
     model: new GatewayDoor(playbooks, provider, patience, cassette, models),
-    files: new FilesDoor(workspaces),
-    tools: new ToolCells({ workspaces, sockets, scratch, code, layers }, clock, log),
-    terminal: new Shell({ workspaces, layers }, clock),
+    files: workspaces,
+    tools: new ToolCells({ sockets, scratch, code, layers }, workspaces, removal, clock, log),
+    terminal: new Shell(layers, workspaces, clock),
   };
 }

@@ -24,14 +24,7 @@ const ARROWS: Record<string, readonly string[]> = {
   "runtime/loop": ["runtime/commands", "runtime/ports.ts", "db", "runtime/core"],
   "runtime/outbox": ["runtime/commands", "db", "runtime/ports.ts", "runtime/core"],
   "runtime/tools": ["runtime/commands", "db", "runtime/ports.ts", "runtime/core"],
-  // The gateway is a confined worker: its door speaks to it as all such doors do.
-  "runtime/model": [
-    "runtime/commands",
-    "runtime/confined/system_worker.ts",
-    "db",
-    "runtime/ports.ts",
-    "runtime/core",
-  ],
+  "runtime/model": ["runtime/commands", "db", "runtime/ports.ts", "runtime/core"],
   // It shows its clock and its log to the pages, and they are ports.
   "runtime/kernel.ts": [
     "runtime/commands",

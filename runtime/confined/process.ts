@@ -8,6 +8,7 @@ import {
   CELL_START_MS,
   CREDIT_EVERY_MS,
   CREDIT_FRAMES,
+  FRAME_BYTES_MAX,
 } from "../core/limits.ts";
 import type { Clock, HostProcess } from "../ports.ts";
 import { Printed } from "./printed.ts";
@@ -30,8 +31,15 @@ export class CellProcess implements HostProcess {
   #end!: (reason: string | null) => void;
   #reason: string | null = null;
 
-  /** @param id as messages name it */
-  constructor(readonly id: string, readonly clock: Clock) {
+  /**
+   * @param id as messages name it
+   * @param frame_bytes_max of both ways
+   */
+  constructor(
+    readonly id: string,
+    readonly clock: Clock,
+    readonly frame_bytes_max = FRAME_BYTES_MAX,
+  ) {
     this.gone = new Promise((resolve) => this.#end = resolve);
   }
 
@@ -60,7 +68,11 @@ export class CellProcess implements HostProcess {
         this.#end(this.#reason ?? (signal ? `signal ${signal}` : `exit code ${code}`));
       }).catch((error: Error) => this.#end(this.#reason ?? error.message));
       const connection = await this.#accept(listener, nonce);
-      this.#out = new FrameWriter(connection, () => this.kill("its socket broke"));
+      this.#out = new FrameWriter(
+        connection,
+        () => this.kill("its socket broke"),
+        this.frame_bytes_max,
+      );
       this.#read(connection);
     } finally {
       listener.close();
@@ -138,7 +150,7 @@ export class CellProcess implements HostProcess {
         if (early > 0) await new Promise<void>((resolve) => this.clock.after(early, resolve));
         credit = CREDIT_FRAMES;
         from = this.clock.now();
-      });
+      }, this.frame_bytes_max);
       // A process that dies closes it, too: then its status says more.
       await Promise.race([this.gone, this.#grace()]);
       this.kill("it closed its socket");

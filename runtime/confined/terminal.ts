@@ -1,18 +1,19 @@
 /** One shell command in a tree's workspace, contained like a written tool. */
 import { TERMINAL_LIMITS } from "../core/limits.ts";
 import type { Clock, CommandEnd, Terminal } from "../ports.ts";
-import { TOO_LARGE, withinQuota } from "./quota.ts";
+import { withinQuota } from "./quota.ts";
 import { type Confined, type Layers, runConfined } from "./sandbox.ts";
-import { workspaceOf } from "./workspace.ts";
+import type { Workspaces } from "./workspaces.ts";
 
 export class Shell implements Terminal {
   constructor(
-    readonly config: { readonly workspaces: string; readonly layers: Layers },
+    readonly layers: Layers,
+    readonly workspaces: Workspaces,
     readonly clock: Clock,
   ) {}
 
   get contained(): boolean {
-    return this.config.layers.bwrap;
+    return this.layers.bwrap;
   }
 
   async run(
@@ -20,7 +21,7 @@ export class Shell implements Terminal {
     signal: AbortSignal,
     onOutput: (text: string) => void,
   ): Promise<CommandEnd> {
-    const workspace = await workspaceOf(this.config.workspaces, tree_id);
+    const workspace = await this.workspaces.folderOf(tree_id);
     const program: Confined = {
       program: "sh",
       args: ["-c", command],
@@ -38,15 +39,16 @@ export class Shell implements Terminal {
     };
     const { result: ran, full } = await withinQuota(
       this.clock,
+      this.layers,
       workspace,
       signal,
       (signal) =>
-        runConfined(program, this.config.layers, {
+        runConfined(program, this.layers, {
           deadline_ms: timeout_seconds * 1000,
           signal,
           onOutput,
         }),
     );
-    return { ...ran, stopped: full ? TOO_LARGE : ran.stopped };
+    return { ...ran, stopped: full ?? ran.stopped };
   }
 }

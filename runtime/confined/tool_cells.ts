@@ -18,9 +18,10 @@ import type { Child, Clock, Log, ToolOutcome, ToolRunner } from "../ports.ts";
 import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
 import type { ToolJob, ToolReport } from "./tool_cell.ts";
 import { toolReport } from "./tool_report.ts";
-import { TOO_LARGE, withinQuota } from "./quota.ts";
+import { withinQuota } from "./quota.ts";
+import type { Removal } from "./removal.ts";
 import { CELL, NONCE } from "./wire.ts";
-import { within, workspaceOf } from "./workspace.ts";
+import type { Workspaces } from "./workspaces.ts";
 import type { WrittenTool } from "../core/toolkit/tool.ts";
 import { reasonOf } from "../core/reason.ts";
 
@@ -42,8 +43,6 @@ export interface CellCall {
 }
 
 export interface ToolCellsConfig {
-  /** The folder that holds one folder a tree. */
-  readonly workspaces: string;
   /** An existing folder, of ours alone, for the sockets. */
   readonly sockets: string;
   /** A folder, of ours alone, for throw-away folders. */
@@ -63,12 +62,19 @@ export class ToolCells implements ToolRunner {
   #count = 0;
   #stopped = true;
 
-  constructor(readonly config: ToolCellsConfig, readonly clock: Clock, readonly log: Log) {}
+  constructor(
+    readonly config: ToolCellsConfig,
+    readonly workspaces: Workspaces,
+    readonly removal: Removal,
+    readonly clock: Clock,
+    readonly log: Log,
+  ) {}
 
   /** The starter of the supervision tree's `tools` child. */
   readonly open = (): Promise<Child> => {
     const gone = Promise.withResolvers<string | null>();
     this.#stopped = false;
+    this.removal.empty();
     this.#refill();
     return Promise.resolve({
       gone: gone.promise,
@@ -94,7 +100,7 @@ export class ToolCells implements ToolRunner {
     tree_id: string,
     signal: AbortSignal,
   ): Promise<ToolOutcome> {
-    const workspace = await workspaceOf(this.config.workspaces, tree_id);
+    const workspace = await this.workspaces.folderOf(tree_id);
     return await this.#runIn(workspace, tool, input, signal);
   }
 
@@ -105,12 +111,12 @@ export class ToolCells implements ToolRunner {
     signal: AbortSignal,
   ): Promise<ToolOutcome> {
     return await this.inScratch(async (workspace) => {
-      for (const [path, content] of Object.entries(files)) {
-        const whole = `${workspace}/${path}`;
-        await Deno.mkdir(whole.slice(0, whole.lastIndexOf("/")), { recursive: true });
-        await Deno.writeTextFile(whole, content);
+      try {
+        await this.workspaces.fill(workspace, files, signal);
+        return await this.#runIn(workspace, tool, input, signal);
+      } finally {
+        await this.workspaces.leave(workspace);
       }
-      return await this.#runIn(workspace, tool, input, signal);
     });
   }
 
@@ -121,27 +127,23 @@ export class ToolCells implements ToolRunner {
     input: unknown,
     signal: AbortSignal,
   ): Promise<ToolOutcome> {
-    const inside = async (paths: readonly string[], make: boolean) => {
-      const whole: string[] = [];
-      for (const path of paths) whole.push(await within(workspace, path, make));
-      return whole;
-    };
     const grants = {
       net,
-      read: await inside(read, false),
-      write: await inside(write, true),
+      read: await this.workspaces.resolve(workspace, read, false, signal),
+      write: await this.workspaces.resolve(workspace, write, true, signal),
     };
     const bound = read.length + write.length > 0 ? workspace : null;
     const call = { source, input, grants, workspace: bound };
     if (write.length === 0) return await this.call(call, signal);
     const { result, full } = await withinQuota(
       this.clock,
+      this.config.layers,
       workspace,
       signal,
       (signal) => this.call(call, signal),
     );
-    if (!full) return result;
-    return { ok: false, error: `The tool was ended: ${TOO_LARGE}`, log: result.log };
+    if (full === null) return result;
+    return { ok: false, error: `The tool was ended: ${full}`, log: result.log };
   }
 
   /**
@@ -190,7 +192,7 @@ export class ToolCells implements ToolRunner {
     try {
       return await use(folder);
     } finally {
-      await Deno.remove(folder, { recursive: true }).catch(() => {});
+      await this.removal.remove(folder);
     }
   }
 
@@ -200,6 +202,7 @@ export class ToolCells implements ToolRunner {
     if (spare) await this.#dispose(spare);
     await Promise.all([...this.#busy].map((cell) => cell.stop()));
     await Promise.all(this.#disposing);
+    await this.removal.settled();
     this.#spare = null;
   }
 
@@ -263,7 +266,7 @@ export class ToolCells implements ToolRunner {
       return { cell, folder, place, log: () => log };
     } catch (error) {
       this.#places.delete(place);
-      if (folder) await Deno.remove(folder, { recursive: true }).catch(() => {});
+      if (folder) await this.removal.remove(folder);
       throw error;
     }
   }
@@ -317,7 +320,7 @@ export class ToolCells implements ToolRunner {
     await cell.gone;
     this.#busy.delete(cell);
     this.#places.delete(place);
-    await Deno.remove(folder, { recursive: true }).catch(() => {});
+    await this.removal.remove(folder);
   }
 
   #program(

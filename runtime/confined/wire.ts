@@ -37,6 +37,7 @@ export async function readFrames(
   connection: { read(into: Uint8Array): Promise<number | null> },
   onFrame: (worker: number, body: Uint8Array) => void,
   mayRead: () => Promise<void> | void = () => {},
+  bytes_max = FRAME_BYTES_MAX,
 ): Promise<void> {
   let buffer = new Uint8Array(READ_BYTES);
   let filled = 0;
@@ -49,8 +50,8 @@ export async function readFrames(
     let start = 0;
     while (filled - start >= HEAD_BYTES) {
       const length = view.getUint32(start);
-      if (length > FRAME_BYTES_MAX) {
-        throw new WireError(`A frame of ${length} bytes is over the limit of ${FRAME_BYTES_MAX}`);
+      if (length > bytes_max) {
+        throw new WireError(`A frame of ${length} bytes is over the limit of ${bytes_max}`);
       }
       const end = start + HEAD_BYTES + length;
       if (filled < end) break;
@@ -111,6 +112,7 @@ export class FrameWriter {
   constructor(
     connection: { write(bytes: Uint8Array): Promise<number> },
     onError: (error: unknown) => void,
+    readonly bytes_max = FRAME_BYTES_MAX,
   ) {
     this.#connection = connection;
     this.#onError = onError;
@@ -119,9 +121,9 @@ export class FrameWriter {
   /** @throws {WireError} when the frame is over the limit */
   write(worker: number, body: string): void {
     const bytes = this.#encoder.encode(body);
-    if (bytes.length > FRAME_BYTES_MAX) {
+    if (bytes.length > this.bytes_max) {
       throw new WireError(
-        `A frame of ${bytes.length} bytes is over the limit of ${FRAME_BYTES_MAX}`,
+        `A frame of ${bytes.length} bytes is over the limit of ${this.bytes_max}`,
       );
     }
     const head = new Uint8Array(HEAD_BYTES);

@@ -161,7 +161,7 @@ export const WAITING_SHARE = 0.1;
 export const CALLERS_MAX = 16;
 /** A cell that has not connected by then is killed; a loaded two-core machine needs under two seconds. */
 export const CELL_START_MS = 15_000;
-/** A file operation of the workspace actor; local disks answer in milliseconds. */
+/** A call of a workspace tool; local disks answer in milliseconds, a search of a large project in seconds. */
 export const FILES_DEADLINE_MS = 20_000;
 /** Looks for stuck tasks within the shortest timeout: detection is late by a quarter of it. */
 export const STUCK_LOOKS = 4;
@@ -369,6 +369,22 @@ export const CHECK_LIMITS: ProcessLimits = {
   file_bytes: 64 * 2 ** 20,
   processes: 128,
 };
+/** A workspace process, which lives as long as its tree is at work: a search of the largest file fits. */
+export const WORKSPACE_LIMITS: ProcessLimits = {
+  memory_bytes: 2 ** 30,
+  cpu_seconds: 24 * 60 * 60,
+  files: 256,
+  file_bytes: 64 * 2 ** 20,
+  processes: 64,
+};
+/** The removal of a folder: a program of the system's, whose memory grows with the folder's depth. */
+export const REMOVAL_LIMITS: ProcessLimits = {
+  memory_bytes: 2 ** 30,
+  cpu_seconds: 300,
+  files: 256,
+  file_bytes: 0,
+  processes: 16,
+};
 /** A command in the terminal: compilers and test runners fit. */
 export const TERMINAL_LIMITS: ProcessLimits = {
   memory_bytes: 4 * 2 ** 30,
@@ -411,10 +427,24 @@ export const BRACKETS_MAX = 100;
 export const OUTPUT_BYTES_MAX = 1024 * 1024;
 /** Characters of a running command's output that a page shows. */
 export const OUTPUT_TAIL_CHARS = 16 * 1024;
+/** Workspace processes at once, at some 60 MB each; the one that rests for the longest makes room. */
+export const WORKSPACE_PROCESSES_MAX = 8;
+/** How long one stays warm after its last request: as long as a model takes between two turns. */
+export const WORKSPACE_WARM_MS = 60_000;
+/** Largest frame of a workspace process: a largest file, whose characters take six bytes each at worst. */
+export const WORKSPACE_FRAME_BYTES_MAX = 2 * MEDIA_BYTES_MAX;
 /** Bytes of a workspace at which whoever writes into it is stopped. */
 export const WORKSPACE_BYTES_MAX = 2 * 2 ** 30;
+/** Files, folders and links of a workspace at which the same happens: a large project with its packages. */
+export const WORKSPACE_FILES_MAX = 200_000;
 /** How often it is weighed meanwhile. */
 export const WORKSPACE_LOOK_MS = 1_000;
+/** What cannot be counted in this time has too many files. */
+export const WEIGHING_MS = 10_000;
+/** Free room on the disk below which nobody writes into a workspace: the database needs it more. */
+export const DISK_FREE_BYTES_LEAST = 256 * 2 ** 20;
+/** For one removal; what is left then is removed after the next start. */
+export const REMOVAL_MS = 300_000;
 
 // The store.
 
@@ -477,7 +507,7 @@ export const STREAMS_LEAST = 16;
 export const STREAM_RETRY_SECONDS = 5;
 /** Descriptors of one process when nobody knows how many it may have: the usual least. */
 export const DESCRIPTORS_UNKNOWN = 1_024;
-/** Descriptors of one cell or tool cell: its socket, its two outputs, its end. */
+/** Descriptors of one cell, tool cell or workspace process: its socket, its two outputs, its end. */
 export const DESCRIPTORS_PER_CELL = 4;
 /** Descriptors for all else: database, libraries, files, programs that start, requests that pass. */
 export const DESCRIPTORS_KEPT = 128;

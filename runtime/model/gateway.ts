@@ -16,7 +16,7 @@ import { PATIENCE, type Patience } from "../core/model/patience.ts";
 import type { Playbook } from "../core/model/offline.ts";
 import type { LaneView } from "../core/model/lane.ts";
 import type { Child, Gateway } from "../ports.ts";
-import { SystemWorker } from "../confined/system_worker.ts";
+import { SystemWorker } from "./system_worker.ts";
 import type { Cassette } from "./cassette.ts";
 import type { GatewayRequest } from "./gateway_worker.ts";
 

@@ -3,7 +3,7 @@ import type { ModelCall, Provider } from "../core/model/messages.ts";
 import { answerOffline, OFFLINE, type Playbook } from "../core/model/offline.ts";
 import type { Patience } from "../core/model/patience.ts";
 import { type Gateway, systemClock } from "../ports.ts";
-import { serve } from "../confined/system_worker.ts";
+import { serve } from "./system_worker.ts";
 import type { Cassette } from "./cassette.ts";
 import type { Lanes } from "./lanes.ts";
 

@@ -12,6 +12,7 @@ import { tempFolder } from "../support/folder.ts";
 import { beginActor, startKernel } from "../support/kernel.ts";
 import { LONG } from "../support/long.ts";
 import { until } from "../support/until.ts";
+import { workspacesIn } from "../support/workspaces.ts";
 import type { Asked, Slowest } from "./onlooker.ts";
 
 /** The slowest answer of `/health` that a person would not notice, on a machine that has nothing else to do. */
@@ -121,11 +122,11 @@ export async function arena(
 
   const on = async (layers: Layers): Promise<Arena> => {
     const { path } = ending.use(await tempFolder());
-    const [workspaces, scratch] = [`${path}/workspaces`, `${path}/scratch`];
-    await Deno.mkdir(workspaces);
+    const { workspaces, removal } = await workspacesIn(path, { layers });
+    const scratch = `${path}/scratch`;
     await Deno.mkdir(scratch);
-    const config = { ...kernel.tools.config, workspaces, scratch, sockets: path, layers };
-    const tools = new ToolCells(config, systemClock, () => {});
+    const config = { ...kernel.tools.config, scratch, sockets: path, layers };
+    const tools = new ToolCells(config, workspaces, removal, systemClock, () => {});
     const opened = await tools.open();
     ending.defer(() => opened.stop());
     return { ...around(path, tools), on, [Symbol.asyncDispose]: () => ending.disposeAsync() };

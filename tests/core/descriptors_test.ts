@@ -4,8 +4,8 @@ import { streamsMax } from "../../runtime/core/descriptors.ts";
 import { STREAMS_LEAST, STREAMS_MAX } from "../../runtime/core/limits.ts";
 
 Deno.test("streams leave the descriptors that agents at work need", () => {
-  // Eight cells and sixteen tool cells of four each, three model calls, and 128 for all else.
-  assert.equal(streamsMax(1_024, 3), 1_024 - 24 * 4 - 3 - 128);
+  // Eight cells, sixteen tool cells and eight workspaces of four each, three model calls, and 128 for all else.
+  assert.equal(streamsMax(1_024, 3), 1_024 - 32 * 4 - 3 - 128);
 });
 
 Deno.test("streams have their own limit where descriptors are plenty", () => {

@@ -55,6 +55,7 @@ export async function startKernel(
 ): Promise<TestKernel> {
   await Deno.mkdir(`${folder}/workspaces`, { recursive: true });
   await Deno.mkdir(`${folder}/scratch`, { recursive: true });
+  await Deno.mkdir(`${folder}/trash`, { recursive: true });
   const {
     slots = 3,
     containment = "as_available",
@@ -74,6 +75,7 @@ export async function startKernel(
     workspaces: `${folder}/workspaces`,
     sockets: folder,
     scratch: `${folder}/scratch`,
+    trash: `${folder}/trash`,
     code: decodeURIComponent(new URL("../../", import.meta.url).pathname),
     kinds,
     spare: {},

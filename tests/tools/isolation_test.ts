@@ -5,8 +5,8 @@ import { callStuck } from "../../db/ladder.ts";
 import { enqueue } from "../../db/envelopes.ts";
 import { addEffect } from "../../db/outbox.ts";
 import { unitOf } from "../../runtime/commands/mod.ts";
+import type { Workspaces } from "../../runtime/confined/workspaces.ts";
 import type { Outcome, Performers, ToolCall } from "../../runtime/commands/outcome.ts";
-import { FilesDoor } from "../../runtime/confined/files.ts";
 import type { Purpose } from "../../runtime/core/protocol.ts";
 import { EffectOutbox } from "../../runtime/outbox/outbox.ts";
 import { children } from "../../runtime/tools/children.ts";
@@ -16,6 +16,7 @@ import { Refusal } from "../../runtime/core/refusal.ts";
 import { TOOLKIT, type ToolOf } from "../../runtime/core/toolkit/mod.ts";
 import { tempFolder } from "../support/folder.ts";
 import { addTestTree, everyRow, refusal, type TempStore, tempStore } from "../support/store.ts";
+import { workspacesIn } from "../support/workspaces.ts";
 
 const call = (
   tool: string,
@@ -34,12 +35,12 @@ const call = (
 /** One of each for all tests: who needs the database begins its own trees in it, who needs files fills the folder anew. */
 let db: TempStore;
 let folder: Awaited<ReturnType<typeof tempFolder>>;
-let door: FilesDoor;
+let door: Workspaces;
 let files: Child;
 Deno.test.beforeAll(async () => {
   db = await tempStore({ seeded: true });
   folder = await tempFolder();
-  door = new FilesDoor(`${await Deno.realPath(folder.path)}/workspaces`);
+  ({ workspaces: door } = await workspacesIn(await Deno.realPath(folder.path)));
   files = await door.open();
 });
 Deno.test.afterAll(async () => {
@@ -48,7 +49,7 @@ Deno.test.afterAll(async () => {
   await db[Symbol.asyncDispose]();
 });
 
-interface Workspaces extends AsyncDisposable {
+interface Shop extends AsyncDisposable {
   /** Holds the workspaces of all trees. */
   readonly path: string;
   /** Beside the workspaces; nothing of it may be read or written. */
@@ -57,8 +58,8 @@ interface Workspaces extends AsyncDisposable {
 }
 
 /** The real files actor over two workspaces, with a secret outside of them. */
-async function workspaces(): Promise<Workspaces> {
-  const path = door.workspaces;
+async function workspaces(): Promise<Shop> {
+  const path = door.config.workspaces;
   const outside = `${await Deno.realPath(folder.path)}/outside`;
   for (const place of [`${path}/tree`, `${path}/other`, outside]) {
     await Deno.mkdir(place, { recursive: true });
@@ -71,6 +72,7 @@ async function workspaces(): Promise<Workspaces> {
     use: (tool, input, tree_id = "tree") =>
       door.use({ tool, input, tree_id }, new AbortController().signal),
     [Symbol.asyncDispose]: async () => {
+      for await (const { name } of Deno.readDir(path)) await door.leave(`${path}/${name}`);
       await Deno.remove(path, { recursive: true });
       await Deno.remove(outside, { recursive: true });
     },
@@ -91,7 +93,7 @@ async function snapshot(root: string): Promise<string[]> {
 
 /** Tries each file tool on a path; none may succeed, tell the secret, or change anything. */
 async function assertShut(
-  { path, outside, use }: Workspaces,
+  { path, outside, use }: Shop,
   to: string,
   tools: readonly ToolOf<"files">[] = [
     "read_file",

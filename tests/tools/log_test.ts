@@ -1,25 +1,27 @@
 /** What a tool prints is its log, whole: it comes another way than the report, and may be read later. */
 import assert from "node:assert/strict";
-import { probeLayers } from "../../runtime/confined/sandbox.ts";
 import { type CellCall, ToolCells } from "../../runtime/confined/tool_cells.ts";
 import { TOOL_LOG_MS } from "../../runtime/core/limits.ts";
 import { type Clock, systemClock, type ToolOutcome } from "../../runtime/ports.ts";
 import { HandClock } from "../support/clock.ts";
 import { tempFolder } from "../support/folder.ts";
 import { until } from "../support/until.ts";
+import { workspacesIn } from "../support/workspaces.ts";
 
 /** Tool cells over a folder of their own; `call` calls a tool that may do nothing. */
 async function toolCells(clock: Clock) {
   const folder = await tempFolder();
   await Deno.mkdir(`${folder.path}/scratch`);
+  const { layers, workspaces, removal } = await workspacesIn(folder.path);
   const cells = new ToolCells(
     {
-      workspaces: folder.path,
       sockets: folder.path,
       scratch: `${folder.path}/scratch`,
       code: decodeURIComponent(new URL("../../", import.meta.url).pathname),
-      layers: await probeLayers(),
+      layers,
     },
+    workspaces,
+    removal,
     clock,
     () => {},
   );

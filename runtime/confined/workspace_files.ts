@@ -1,4 +1,4 @@
-/** Inside the files actor: reads, writes and searches one tree's workspace folder. */
+/** What the workspace tools do: reads, writes and searches one folder, in the process that has only that. */
 import { headAndTailInBytes } from "../core/text.ts";
 import {
   FILE_BYTES_MAX,
@@ -9,32 +9,27 @@ import {
   TOOL_RESULT_BYTES_MAX,
 } from "../core/limits.ts";
 import type { ToolOf } from "../core/toolkit/mod.ts";
-import { serve } from "./system_worker.ts";
 import type { FilesReply } from "../ports.ts";
 import { reasonOf } from "../core/reason.ts";
-
-export interface FilesRequest {
-  /** The tree's own folder. */
-  readonly folder: string;
-  readonly tool: ToolOf<"files">;
-  readonly input: Record<string, unknown>;
-}
 
 /** What is wrong with a call, in words for the model that made it. */
 class Complaint extends Error {}
 
-serve(async (body): Promise<FilesReply> => {
-  // Its one caller is the door, which sends nothing else; the toolkit's schemas have checked the input.
-  const { folder, tool, input } = body as FilesRequest;
+/** One call of a workspace tool. What is wrong with it comes back as an error result. */
+export async function useFiles(
+  folder: string,
+  tool: ToolOf<"files">,
+  input: Record<string, unknown>,
+): Promise<FilesReply> {
   try {
-    await Deno.mkdir(folder, { recursive: true });
+    // Each tool's own schema has checked its input.
     if (tool === "read_file") return await readAny(folder, input as unknown as FileLines);
-    return { content: await use(folder, tool, input) };
+    return { content: cut(await use(folder, tool, input)) };
   } catch (error) {
     const path = typeof input.path === "string" ? input.path : undefined;
     return { content: sentence(error, path), is_error: true };
   }
-});
+}
 
 async function use(
   folder: string,
@@ -59,7 +54,7 @@ async function use(
  * The real place of a path, refused when it is outside of the workspace: by `..`, as an absolute
  * path, or through a symbolic link.
  */
-async function inside(folder: string, path: string): Promise<string> {
+export async function inside(folder: string, path: string): Promise<string> {
   const outside = new Complaint(`${path} is outside of the workspace: use a path relative to it`);
   if (path.includes("\0") || path.startsWith("/") || path.split(/[\\/]/).includes("..")) {
     throw outside;
@@ -82,6 +77,8 @@ async function inside(folder: string, path: string): Promise<string> {
   }
   return whole;
 }
+
+const BY_LINES = "read by lines";
 
 interface FileLines {
   readonly path: string;
@@ -133,17 +130,18 @@ async function read(
   { path, from_line = 1, to_line = Infinity }: FileLines,
 ): Promise<string> {
   const text = await textOf(place, path);
-  if (from_line === 1 && to_line === Infinity) return cut(text);
+  if (from_line === 1 && to_line === Infinity) return cut(text, BY_LINES);
   const lines = text.split("\n");
   if (from_line > lines.length) {
     throw new Complaint(`${path} has ${lines.length} lines; there is no line ${from_line}`);
   }
-  return cut(lines.slice(from_line - 1, to_line).join("\n"));
+  return cut(lines.slice(from_line - 1, to_line).join("\n"), BY_LINES);
 }
 
 async function textOf(place: string, path: string): Promise<string> {
-  const { size, isDirectory } = await Deno.stat(place);
+  const { size, isDirectory, isFile } = await Deno.stat(place);
   if (isDirectory) throw new Complaint(`${path} is a folder: use list_files`);
+  if (!isFile) throw new Complaint(`${path} is no regular file`);
   if (size > FILE_BYTES_MAX) {
     throw new Complaint(`${path} has ${size} bytes, more than the ${FILE_BYTES_MAX} that are read`);
   }
@@ -229,26 +227,38 @@ async function search(folder: string, path: string, pattern: string): Promise<st
   return matches.join("\n") || "(no matches)";
 }
 
-/** The plain files below a folder by name, links left alone. */
+/**
+ * The regular files below a folder by name; links, and what cannot be looked at, are left alone. Not by
+ * recursion, which folders in one another would make too deep.
+ */
 async function* walk(
   root: string,
-  below = "",
 ): AsyncGenerator<{ place: string; relative: string; size: number }> {
-  const entries = await Array.fromAsync(Deno.readDir(`${root}/${below}`));
-  entries.sort((a, b) => a.name < b.name ? -1 : 1);
-  for (const { name, isDirectory, isFile } of entries) {
-    const relative = below ? `${below}/${name}` : name;
+  const next = await inFolder(root, "");
+  for (let one = next.pop(); one; one = next.pop()) {
+    const { relative, isDirectory, isFile } = one;
+    if (isDirectory) next.push(...await inFolder(root, relative).catch(() => []));
+    if (!isFile) continue;
     const place = `${root}/${relative}`;
-    if (isDirectory) yield* walk(root, relative);
-    else if (isFile) yield { place, relative, size: (await Deno.stat(place)).size };
+    const found = await Deno.lstat(place).catch(() => null);
+    if (found?.isFile) yield { place, relative, size: found.size };
   }
 }
 
-function cut(text: string): string {
+/** What stands in a folder, the last name first. */
+async function inFolder(root: string, below: string) {
+  const entries = await Array.fromAsync(
+    Deno.readDir(`${root}/${below}`),
+    ({ name, ...kind }) => ({ ...kind, relative: below ? `${below}/${name}` : name }),
+  );
+  return entries.sort((a, b) => a.relative < b.relative ? 1 : -1);
+}
+
+function cut(text: string, how = "ask for less"): string {
   return headAndTailInBytes(
     text,
     TOOL_RESULT_BYTES_MAX,
-    (left_out) => `… ${left_out} characters left out: read by lines …`,
+    (left_out) => `… ${left_out} characters left out: ${how} …`,
   );
 }
 

@@ -1,5 +1,5 @@
 /**
- * The kernel's side of a system Web Worker that answers requests: the gateway and the files actor.
+ * The kernel's side of a system Web Worker that answers requests: the gateway.
  * One request, one reply, matched by number; when the worker dies, whoever waits is told.
  */
 import { PIECES_EVERY_MS } from "../core/limits.ts";
