@@ -126,10 +126,21 @@ export async function openLocal(path: string, readonly: boolean): Promise<Engine
       return [];
     },
     writeBack() {
-      const { log, checkpointed } = checkpoint(db);
+      const { log, checkpointed } = checkpoint(db, "PASSIVE");
       return log === checkpointed;
     },
-    close: () => db.close(),
+    close() {
+      // A log that is left behind would be played into whatever file stands beside it at the next start.
+      try {
+        if (!readonly) {
+          db.exec("PRAGMA busy_timeout = 0");
+          checkpoint(db, "TRUNCATE");
+        }
+      } catch {
+        // A disk that takes nothing: the log has it, and the next start has the log.
+      }
+      db.close();
+    },
   };
 }
 
@@ -142,11 +153,12 @@ interface Checkpoint {
 
 function checkpoint(
   db: { prepare(sql: string): { get(parameters: readonly SqlValue[]): unknown } },
+  mode: "PASSIVE" | "TRUNCATE",
 ): Checkpoint {
   // What SQLite gives for this pragma: https://sqlite.org/pragma.html#pragma_wal_checkpoint
-  // Passive: it hinders nobody. The log keeps its length, so that what is written next need not lengthen it,
-  // which makes a commit a tenth slower.
-  return db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get([]) as Checkpoint;
+  // Passive hinders nobody, and the log keeps its length: what is written next need not lengthen it, which
+  // makes a commit a tenth slower.
+  return db.prepare(`PRAGMA wal_checkpoint(${mode})`).get([]) as Checkpoint;
 }
 
 /**

@@ -67,6 +67,16 @@ Deno.test("a copy of the database file alone holds everything after a stop", asy
   await other.close();
 });
 
+Deno.test("a stop leaves nothing in the log, which would be played into a file that is put in its place", async () => {
+  await using db = await tempStore({ seeded: true });
+  await addTestTree(db);
+  await db.store.writeBack();
+  const log = `${db.folder}/troupe.db-wal`;
+  assert.ok((await Deno.stat(log)).size > 0, "it keeps its length while there is a store");
+  await db.store.close();
+  assert.equal(await Deno.stat(log).then(({ size }) => size, () => 0), 0);
+});
+
 Deno.test("a store in which nothing is committed for a while writes its log back, and once", async () => {
   await using db = await tempStore({ seeded: true });
   const clock = new HandClock();
