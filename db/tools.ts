@@ -1,8 +1,8 @@
 /** Tools that agents wrote: a version is added and never changed; a person disables or deletes them. */
+import { sql } from "kysely";
 import { asTool, effectOf, type ToolTest } from "../runtime/core/toolkit/written_tool.ts";
 import { CORE_TOOLS, TOOLKIT } from "../runtime/core/toolkit/mod.ts";
 import type { Tool, WrittenTool } from "../runtime/core/toolkit/tool.ts";
-import { sql } from "kysely";
 import { agentNames } from "./definitions.ts";
 import type { Db } from "./schema.ts";
 import { iso } from "./times.ts";
@@ -52,12 +52,8 @@ export async function findWrittenTool(
 
 /** The newest version of a name, disabled or not, with who wrote it. */
 export function newestTool(db: Db, name: string) {
-  return db.selectFrom("tools").select(["version", "origin", "tree_id", "disabled"]).where(
-    "name",
-    "=",
-    name,
-  )
-    .orderBy("version", "desc").limit(1).executeTakeFirst();
+  return db.selectFrom("tools").select(["version", "origin", "tree_id", "disabled"])
+    .where("name", "=", name).orderBy("version", "desc").limit(1).executeTakeFirst();
 }
 
 /** Written tools that are attached to a task, in the versions that it was given. */

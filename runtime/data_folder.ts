@@ -16,7 +16,7 @@ export class DataFolder {
     readonly node_id: string,
     readonly sockets: string,
     readonly workspaces: string,
-    /** Empty at each start: what stood there belonged to processes that are dead. */
+    /** For folders that are used once; what stands there at a start belonged to processes that are dead. */
     readonly scratch: string,
     /** What is to go; it is removed while the kernel runs, and is in nobody's way. */
     readonly trash: string,
@@ -44,10 +44,9 @@ export class DataFolder {
       const real = await Deno.realPath(path);
       // Nobody else's: what agents write is in here.
       await Deno.chmod(real, 0o700);
-      await Deno.mkdir(`${real}/trash`, { recursive: true });
-      await Deno.rename(`${real}/scratch`, `${real}/trash/${crypto.randomUUID()}`).catch(() => {});
-      await Deno.mkdir(`${real}/scratch`);
-      await Deno.mkdir(`${real}/cassettes`, { recursive: true });
+      for (const name of ["scratch", "trash", "cassettes"]) {
+        await Deno.mkdir(`${real}/${name}`, { recursive: true });
+      }
       return new DataFolder(
         path,
         await nodeId(path),

@@ -2,7 +2,7 @@
 import { CELL_LIMITS } from "../core/limits.ts";
 import type { CellHosts, Clock, HostProcess, Log } from "../ports.ts";
 import { CellProcess } from "./process.ts";
-import { type Confined, type Layers, SEALED } from "./sandbox.ts";
+import { type Confined, type Layers, SEALED, SEALED_ENV } from "./sandbox.ts";
 import { usageOf } from "./usage.ts";
 import { NONCE } from "./wire.ts";
 
@@ -58,8 +58,7 @@ function program(socket: string, { code, folder }: AgentCellsConfig): Confined {
       `${code}runtime/cells/cell.ts`,
       socket,
     ],
-    // A folder that cannot be: cells share no cache, and can fill none.
-    env: { DENO_DIR: "/dev/null/none", NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    env: SEALED_ENV,
     read: [],
     write: [],
     network: false,

@@ -1,6 +1,7 @@
 /**
- * Removes folders that others filled. What is to go is moved aside first, so that nobody waits for it; then
- * a program of the system's removes it, in a process that sees nothing else: no depth and no name stops it.
+ * Removes folders that others may have filled. An empty one is gone at once. Any other is moved aside, so that
+ * nobody waits for it; then a program of the system's removes it, in a process that sees nothing else: no depth
+ * and no name stops it.
  */
 import { REMOVAL_LIMITS, REMOVAL_MS } from "../core/limits.ts";
 import { reasonOf } from "../core/reason.ts";
@@ -10,21 +11,19 @@ import { type Confined, type Layers, runConfined } from "./sandbox.ts";
 export class Removal {
   #removing: Promise<void> | null = null;
   #more = false;
-  #count = 0;
 
   /** @param trash a folder of ours alone, on the same disk as what is to go */
   constructor(readonly trash: string, readonly layers: Layers, readonly log: Log) {}
 
   /** Moves a folder out of the way; it is gone a little later. */
   async remove(folder: string): Promise<void> {
-    const aside = `${this.trash}/${Date.now()}-${++this.#count}`;
     try {
-      await Deno.rename(folder, aside);
+      await Deno.remove(folder);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
-      throw error;
+      await Deno.rename(folder, `${this.trash}/${crypto.randomUUID()}`);
+      this.empty();
     }
-    this.empty();
   }
 
   /** Removes what lies aside, also what an earlier kernel left there. */
@@ -41,6 +40,8 @@ export class Removal {
   async #all(): Promise<void> {
     while (this.#more) {
       this.#more = false;
+      // One that cannot be looked into is complained of below.
+      if (await isEmpty(this.trash).catch(() => false)) continue;
       const ran = await runConfined(this.#program(), this.layers, {
         deadline_ms: REMOVAL_MS,
         signal: new AbortController().signal,
@@ -66,4 +67,9 @@ export class Removal {
       limits: REMOVAL_LIMITS,
     };
   }
+}
+
+async function isEmpty(folder: string): Promise<boolean> {
+  for await (const _ of Deno.readDir(folder)) return false;
+  return true;
 }

@@ -92,6 +92,13 @@ export const SEALED = [
   "--deny-import",
 ];
 
+/** All that it finds in its environment. In a folder that cannot be no cache can be filled, or read by another. */
+export const SEALED_ENV = {
+  DENO_DIR: "/dev/null/none",
+  NO_COLOR: "1",
+  DENO_NO_UPDATE_CHECK: "1",
+} as const;
+
 /** What every program needs to run at all; none of it is secret. */
 const SYSTEM = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives"];
 /** What a program with network needs to find and trust a host. */

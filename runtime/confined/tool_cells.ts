@@ -15,7 +15,7 @@ import {
   TOOL_QUEUE_MAX,
 } from "../core/limits.ts";
 import type { Child, Clock, Log, ToolOutcome, ToolRunner } from "../ports.ts";
-import { type Confined, type Layers, plain, runConfined, SEALED } from "./sandbox.ts";
+import { type Confined, type Layers, plain, runConfined, SEALED, SEALED_ENV } from "./sandbox.ts";
 import type { ToolJob, ToolReport } from "./tool_cell.ts";
 import { toolReport } from "./tool_report.ts";
 import { withinQuota } from "./quota.ts";
@@ -71,18 +71,21 @@ export class ToolCells implements ToolRunner {
   ) {}
 
   /** The starter of the supervision tree's `tools` child. */
-  readonly open = (): Promise<Child> => {
+  readonly open = async (): Promise<Child> => {
     const gone = Promise.withResolvers<string | null>();
-    this.#stopped = false;
+    // What a kernel that was killed left behind.
+    await this.removal.remove(this.config.scratch);
+    await Deno.mkdir(this.config.scratch);
     this.removal.empty();
+    this.#stopped = false;
     this.#refill();
-    return Promise.resolve({
+    return {
       gone: gone.promise,
       stop: async () => {
         await this.#stop();
         gone.resolve(null);
       },
-    });
+    };
   };
 
   /** Calls at work and waiting. */
@@ -346,13 +349,7 @@ export class ToolCells implements ToolRunner {
         `${code}runtime/confined/tool_cell.ts`,
         socket,
       ],
-      env: {
-        // A folder that cannot be: nothing is cached, so no cache can be filled or read by another.
-        DENO_DIR: "/dev/null/none",
-        HOME: folder,
-        NO_COLOR: "1",
-        DENO_NO_UPDATE_CHECK: "1",
-      },
+      env: { ...SEALED_ENV, HOME: folder },
       // The workspace as a whole: a path in it may be a link by now, which leads nowhere in here.
       read: [`${code}runtime`, ...workspace && write.length === 0 ? [workspace] : []],
       write: [socket, folder, ...workspace && write.length > 0 ? [workspace] : []],
@@ -366,12 +363,7 @@ export class ToolCells implements ToolRunner {
     const program: Confined = {
       program: Deno.execPath(),
       args: [...args, "--quiet", "--no-lock", "--no-npm", "--no-remote", `${folder}/tool.ts`],
-      env: {
-        DENO_DIR: `${folder}/deno`,
-        HOME: folder,
-        NO_COLOR: "1",
-        DENO_NO_UPDATE_CHECK: "1",
-      },
+      env: { ...SEALED_ENV, DENO_DIR: `${folder}/deno`, HOME: folder },
       read: [`${this.config.code}runtime/confined/tool_kit`],
       write: [folder],
       network: false,

@@ -14,7 +14,7 @@ import { reasonOf } from "../core/reason.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Child, Clock, Files, FilesReply, Log } from "../ports.ts";
 import { CellProcess } from "./process.ts";
-import { type Confined, type Layers, SEALED } from "./sandbox.ts";
+import { type Confined, type Layers, SEALED, SEALED_ENV } from "./sandbox.ts";
 import { CELL, NONCE } from "./wire.ts";
 import type { WorkspaceReply, WorkspaceRequest } from "./workspace.ts";
 import { workspaceReply } from "./workspace_reply.ts";
@@ -212,6 +212,11 @@ export class Workspaces implements Files {
     try {
       const socket = workspaceSocketPath(this.config.sockets, place);
       await cell.open(this.#program(socket, one.folder), this.config.layers, socket);
+      // All of them were ended meanwhile.
+      if (this.#stopped) {
+        await cell.stop();
+        throw new Error("no workspace is open");
+      }
       return one.process = { cell, place };
     } catch (error) {
       this.#leave(place);
@@ -276,13 +281,9 @@ export class Workspaces implements Files {
         socket,
         folder,
       ],
-      env: {
-        // No cache can be filled or read by another: it is in the namespace's own /tmp, or a folder that
-        // cannot be. Into such a one Deno 2.9.6 tries to write for 150 ms.
-        DENO_DIR: layers.bwrap ? "/tmp/deno" : "/dev/null/none",
-        NO_COLOR: "1",
-        DENO_NO_UPDATE_CHECK: "1",
-      },
+      // Into a folder that cannot be Deno 2.9.6 tries to write for 150 ms. Only our own code runs here, and
+      // the namespace's /tmp is nobody else's.
+      env: { ...SEALED_ENV, ...layers.bwrap ? { DENO_DIR: "/tmp/deno" } : {} },
       read: [`${code}runtime`],
       write: [socket, folder],
       network: false,

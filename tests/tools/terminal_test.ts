@@ -36,6 +36,12 @@ together("a command runs in the workspace, sees nothing outside, and has no netw
   assert.equal(escapes.content, "Exit code 0\nred text");
 });
 
+const sleepersEnd = (command: string) =>
+  until("the end of the sleepers", async () => {
+    const { stdout } = await new Deno.Command("ps", { args: ["-e", "-o", "args="] }).output();
+    return !new TextDecoder().decode(stdout).includes(command);
+  }, 5_000);
+
 together("a command that runs too long is ended with all that it started", {
   sleep: [
     calls(["attach_tool", { name: "use_terminal" }]),
@@ -45,10 +51,7 @@ together("a command that runs too long is ended with all that it started", {
 }, async (kernel) => {
   const [, reply] = await run(kernel, "sleep");
   assert.match(reply.content, /^Ended from outside: it ran longer than 1 s/);
-  await until("the end of the sleepers", async () => {
-    const { stdout } = await new Deno.Command("ps", { args: ["-e", "-o", "args="] }).output();
-    return !new TextDecoder().decode(stdout).includes("sleep 61.7");
-  }, 5_000);
+  await sleepersEnd("sleep 61.7");
 });
 
 const HUNDREDS = "i=0; while [ $i -lt 400 ]; do sleep 61.8 & i=$((i+1)); done; sleep 61.8";
@@ -63,10 +66,7 @@ together("a command that starts hundreds of processes is ended with all of them"
   const [, reply] = await run(kernel, "start hundreds");
   // An ordinary user's limit refuses most of them; root's does not hold, and then the deadline ends all.
   assert.match(reply.content, /ran longer than 2 s|annot fork/);
-  await until("the end of the sleepers", async () => {
-    const { stdout } = await new Deno.Command("ps", { args: ["-e", "-o", "args="] }).output();
-    return !new TextDecoder().decode(stdout).includes("sleep 61.8");
-  }, 5_000);
+  await sleepersEnd("sleep 61.8");
 });
 
 // Files with holes: they count by their size, and cost no disk.
